@@ -1,0 +1,1 @@
+"""Provisions PostgreSQL for the Go Labs services, one database an environment and one schema a service."""

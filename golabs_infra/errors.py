@@ -1,0 +1,107 @@
+"""The error tree: every error says where it is, what is wrong, and the command that mends it.
+
+    GolabsError                 caught by `cli` (printed, exit 1) and by `program` (turned into pulumi.RunError)
+    |-- ConfigError             faults of a stack's configuration, all of them at once
+    |-- UsageError              the command line asks for something that does not exist (exit 64)
+    |-- SecretsError            an encrypted value can't be read: passphrase, salt, provider
+    |-- ServerError             the embedded PostgreSQL can't be started, stopped or found
+    |-- ServerConnectionError        PostgreSQL doesn't answer, or refuses the login
+    |-- AdoptionError           what exists already can't be taken over safely
+    |-- IdentityError           another server, or a known database that is gone
+    |-- PolicyError             the environment's policy refuses, or the confirmation is missing
+    |-- ApplyError              the server refused a change; nothing of that transaction stays
+    `-- EngineError             the Pulumi CLI or a plugin is missing, or a run of it failed
+
+This module prints nothing and knows nothing of PostgreSQL or Pulumi.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class GolabsError(Exception):
+    """One readable message in three parts.
+
+    `where` is a key path, file or object; `what` is what is wrong with the value seen there (never a secret);
+    `mend` is the command or edit that settles it. `str()` gives them on lines of their own.
+    """
+
+    def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
+        self.what = what
+        self.where = where
+        self.mend = mend
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}\n  mend: {self.mend}" if self.mend else text
+
+
+@dataclass(frozen=True, order=True)
+class Fault:
+    """One fault of a configuration: the key's path, what is wrong with the value seen, and the mend."""
+
+    where: str
+    what: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}\n      mend: {self.mend}"
+
+
+class FaultsError(GolabsError):
+    """Several faults reported together; `faults` holds them in the order of their paths."""
+
+    title = "problem"
+
+    def __init__(self, faults: Iterable[Fault], *, where: str) -> None:
+        self.faults = tuple(sorted(set(faults)))
+        count = f"1 {self.title}" if len(self.faults) == 1 else f"{len(self.faults)} {self.title}s"
+        lines = "".join(f"\n  - {fault}" for fault in self.faults)
+        super().__init__(f"{count}{lines}", where=where)
+
+
+class ConfigError(FaultsError):
+    """The configuration of a stack can't be used; carries every fault that it has."""
+
+    title = "fault"
+
+
+class AdoptionError(FaultsError):
+    """Something that exists already can't be taken over without losing or resetting something."""
+
+    title = "obstacle"
+
+
+class UsageError(GolabsError):
+    """The command line names something that does not exist, or arguments that don't go together."""
+
+
+class SecretsError(GolabsError):
+    """An encrypted value of the stack's configuration can't be decrypted."""
+
+
+class ServerError(GolabsError):
+    """The embedded PostgreSQL can't be started, stopped, reached or trusted."""
+
+
+class ServerConnectionError(GolabsError):
+    """PostgreSQL can't be reached as the admin, or refuses the login."""
+
+
+class IdentityError(GolabsError):
+    """The server is not the one that this stack belongs to, or the known database is gone from it."""
+
+
+class PolicyError(GolabsError):
+    """The policy of the environment refuses what was asked for, or wants a confirmation first."""
+
+
+class ApplyError(GolabsError):
+    """The server refused a change; its transaction was rolled back."""
+
+
+class EngineError(GolabsError):
+    """The Pulumi CLI or one of its plugins is missing, or a run of it failed."""

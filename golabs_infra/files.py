@@ -1,0 +1,27 @@
+"""Writes a private file whole or not at all. Knows nothing of what is in it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_private(path: Path, text: str) -> None:
+    """Puts `text` into `path`, 0600 in a 0700 folder; a reader sees the old or the new text, never a part."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.replace(prepare_private(path.parent, text), path)
+
+
+def prepare_private(folder: Path, text: str) -> str:
+    """A complete temporary file in `folder`, on the disk, ready to be renamed. Gives its path."""
+    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".golabs-")  # mkstemp makes it 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return temporary

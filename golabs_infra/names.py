@@ -1,0 +1,90 @@
+"""Naming rules: what a service, an environment, a database and a user may be called, and what they are called.
+
+Pure functions on strings. The pattern of environment names has no underscore, so `<service>_<kind>_<env>_user` can
+be read back from the right in one way only, and no two services of any two environments share a user name.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple, get_args
+
+UserKind = Literal["migration", "app"]
+USER_KINDS: tuple[UserKind, ...] = get_args(UserKind)
+
+MAX_NAME_BYTES = 63
+"""PostgreSQL's NAMEDATALEN - 1: a longer identifier is cut without an error, so we refuse it."""
+
+SERVICE_PATTERN = re.compile(r"[a-z][a-z0-9_]*")
+ENVIRONMENT_PATTERN = re.compile(r"[a-z][a-z0-9-]*")
+
+EXTENSIONS_SCHEMA = "extensions"
+RESERVED_SCHEMAS = frozenset({"public", "information_schema", EXTENSIONS_SCHEMA})
+
+_USER_PATTERN = re.compile(
+    r"(?P<service>[a-z][a-z0-9_]*)_(?P<kind>migration|app)_(?P<environment>[a-z][a-z0-9-]*)_user"
+)
+
+
+class UserName(NamedTuple):
+    """What a user's name says: its service, its kind and its environment."""
+
+    service: str
+    kind: UserKind
+    environment: str
+
+
+def database_name(environment: str) -> str:
+    """`go-labs-<env>`."""
+    return f"go-labs-{environment}"
+
+
+def user_name(service: str, kind: UserKind, environment: str) -> str:
+    """`<service>_<kind>_<env>_user`."""
+    return f"{service}_{kind}_{environment}_user"
+
+
+def parse_user_name(name: str) -> UserName | None:
+    """The parts of a user's name, or None where it does not follow the convention."""
+    found = _USER_PATTERN.fullmatch(name)
+    if found is None:
+        return None
+    kind: UserKind = "migration" if found["kind"] == "migration" else "app"
+    return UserName(found["service"], kind, found["environment"])
+
+
+def service_name_problem(name: str, environment: str) -> tuple[str, str] | None:
+    """What is wrong with a service's name and how to mend it, or None where it can be used."""
+    if not SERVICE_PATTERN.fullmatch(name):
+        return (
+            f"{name!r} is not a service name",
+            "use lower-case letters, digits and underscores, starting with a letter, such as 'billing'",
+        )
+    if name in RESERVED_SCHEMAS or name.startswith("pg_"):
+        return (
+            f"{name!r} is a reserved schema name",
+            "choose another name for the service, such as " + repr(f"{name.removeprefix('pg_')}_service"),
+        )
+    longest = user_name(name, "migration", environment)
+    excess = len(longest.encode()) - MAX_NAME_BYTES
+    if excess > 0:
+        return (
+            f"the user name {longest!r} has {len(longest.encode())} bytes; PostgreSQL takes {MAX_NAME_BYTES}",
+            f"shorten the service's name by {excess} character{'s' if excess > 1 else ''}",
+        )
+    return None
+
+
+def environment_name_problem(environment: str) -> tuple[str, str] | None:
+    """What is wrong with an environment's (the stack's) name and how to mend it, or None."""
+    if not ENVIRONMENT_PATTERN.fullmatch(environment):
+        return (
+            f"{environment!r} can't name an environment: it becomes a part of database and user names",
+            "name the stack with lower-case letters, digits and hyphens, starting with a letter, such as 'tst'",
+        )
+    if len(user_name("a", "migration", environment).encode()) > MAX_NAME_BYTES:
+        return (
+            f"{environment!r} is too long to be a part of user names of {MAX_NAME_BYTES} bytes",
+            "choose a shorter stack name",
+        )
+    return None

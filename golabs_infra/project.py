@@ -1,0 +1,65 @@
+"""Where things are: the project's folder and the paths in it. No other module joins these paths.
+
+`find_project` walks up from a folder to the `Pulumi.yaml` of golabs-infra; it reads nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import UsageError
+
+PROJECT_NAME = "golabs-infra"
+
+
+@dataclass(frozen=True)
+class Project:
+    """The paths of one checkout."""
+
+    root: Path
+
+    def stack_file(self, environment: str) -> Path:
+        """The stack's tracked configuration, `Pulumi.<env>.yaml`."""
+        return self.root / f"Pulumi.{environment}.yaml"
+
+    @property
+    def project_file(self) -> Path:
+        """`Pulumi.yaml`."""
+        return self.root / "Pulumi.yaml"
+
+    @property
+    def private_folder(self) -> Path:
+        """What this machine keeps and git never sees: the embedded server, tst's state, server identities."""
+        return self.root / ".golabs"
+
+    @property
+    def state_folder(self) -> Path:
+        """The default backend folder of the tst stack."""
+        return self.private_folder / "state"
+
+    @property
+    def server_home(self) -> Path:
+        """The embedded PostgreSQL's folder."""
+        return self.private_folder / "postgres"
+
+    def identity_file(self, environment: str) -> Path:
+        """Which server the direct engine last applied this environment to."""
+        return self.private_folder / "identities" / f"{environment}.json"
+
+    def output_folder(self, environment: str) -> Path:
+        """Where the connection files of an environment are written."""
+        return self.root / "output" / environment
+
+
+def find_project(start: Path) -> Project:
+    """The project that `start` lies in. Raises UsageError where there is none."""
+    for folder in (start, *start.parents):
+        file = folder / "Pulumi.yaml"
+        if file.is_file() and f"name: {PROJECT_NAME}" in file.read_text(encoding="utf-8", errors="replace"):
+            return Project(folder)
+    raise UsageError(
+        f"no Pulumi.yaml of {PROJECT_NAME} here or above",
+        where=str(start),
+        mend=f"change into a checkout of {PROJECT_NAME} first, or name it with --project FOLDER",
+    )
