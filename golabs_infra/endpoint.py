@@ -1,0 +1,42 @@
+"""Where a PostgreSQL server answers and as whom the admin logs in. A value; it opens no connection."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import SecretStr
+
+SslMode = Literal["disable", "require", "verify-ca", "verify-full"]
+"""The modes that libpq, the Pulumi provider and the JDBC driver all know."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A server and its admin. Certificate paths are as configured: absolute, or relative to the project."""
+
+    host: str
+    port: int
+    admin_user: str
+    admin_password: SecretStr
+    admin_database: str
+    ssl_mode: SslMode
+    ssl_root_cert: str | None = None
+    ssl_cert: str | None = None
+    ssl_key: str | None = None
+
+    @property
+    def address(self) -> str:
+        """`host:port` for messages, with brackets around IPv6."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host can only be this machine: localhost, 127.0.0.0/8, ::1, or a socket folder."""
+    if host == "localhost" or host.startswith("/"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,508 @@
+"""Stack configuration -> `Settings`: typed, validated, frozen. No I/O, no pulumi.
+
+Every key of the contract is read here and nowhere else. All faults of a configuration are collected and raised
+together; each names the key's path, the value seen (never a secret) and the mend.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from . import names
+from .endpoint import Endpoint, SslMode, is_loopback
+from .errors import ConfigError, Fault
+from .passwords import password_problems
+from .policy import POLICIES, Policy, policy_of
+from .stackfile import NAMESPACE, RawConfig
+
+STRUCTURED_KEYS = frozenset({"services", "passwords", "accepted"})
+"""Keys whose values are lists or mappings; Pulumi hands them to a program as JSON."""
+
+_UNITS_MS = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DURATION = re.compile(r"([0-9]+)\s*(ms|s|min|h|d)")
+_MAX_MS = 2**31 - 1
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _whole_number(value: object) -> object:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool | float) or (isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,9}", value)):
+        raise PydanticCustomError("whole_number", "is not a whole number")
+    return value
+
+
+def _text(value: object) -> object:
+    if isinstance(value, str | SecretStr):
+        return value
+    raise PydanticCustomError("text", "is not a string")
+
+
+def _duration(value: object) -> object:
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise PydanticCustomError("duration", "is not a duration: a whole number and a unit")
+    milliseconds = int(found[1]) * _UNITS_MS[found[2]]
+    if not 0 < milliseconds <= _MAX_MS:
+        raise PydanticCustomError("duration", "is not a duration between 1ms and 24d")
+    return milliseconds
+
+
+def _extensions(value: object) -> object:
+    if not isinstance(value, list):
+        raise PydanticCustomError("list", "is not a list")
+    for name in value:
+        if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", name):
+            raise PydanticCustomError("extension", "holds {name}, which is no extension's name", {"name": repr(name)})
+    return tuple(sorted(set(value)))
+
+
+def _present(value: object) -> object:
+    value = _text(value)
+    if not (value.get_secret_value() if isinstance(value, SecretStr) else str(value)):
+        raise PydanticCustomError("empty", "is empty")
+    return value
+
+
+def _plain_word(value: object) -> object:
+    value = _present(value)
+    if not isinstance(value, str) or re.search(r"[\s\x00-\x1f\x7f]", value):
+        raise PydanticCustomError("plain_word", "has white space or control characters in it")
+    return value
+
+
+def _day(value: object) -> object:
+    """A date; Pulumi's engine hands one on as `2027-01-31 00:00:00 +0000 UTC`."""
+    if not isinstance(value, str):
+        raise PydanticCustomError("day", "is not a date")
+    return value.removesuffix(" 00:00:00 +0000 UTC")
+
+
+def _true_or_false(value: object) -> object:
+    if value in (True, "true"):
+        return True
+    if value in (False, "false"):
+        return False
+    raise PydanticCustomError("bool", "is neither true nor false")
+
+
+WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
+Milliseconds = Annotated[int, BeforeValidator(_duration)]
+Flag = Annotated[bool, BeforeValidator(_true_or_false)]
+Text = Annotated[str, BeforeValidator(_text)]
+Word = Annotated[str, BeforeValidator(_plain_word)]
+Secret = Annotated[SecretStr, BeforeValidator(_present)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_alias=True, validate_by_name=False
+    )
+
+
+class ServiceSettings(_Frozen):
+    """One service: its schema's name and the limits of its app user.
+
+    The limits hold for the app user only: a migration must be able to run long. Timeouts are in milliseconds.
+    """
+
+    name: Text
+    connection_limit: Annotated[WholeNumber, Field(ge=1, le=262_143)] | None = None
+    statement_timeout: Milliseconds | None = None
+    idle_in_transaction_timeout: Milliseconds | None = None
+    extensions: Annotated[tuple[str, ...], BeforeValidator(_extensions)] = ()
+    retired: Flag = False
+
+
+class AcceptedFinding(_Frozen):
+    """A finding of `golabs verify` that is known and accepted, until a day if one is given."""
+
+    id: Text
+    object: Text
+    note: Text
+    until: Annotated[date, BeforeValidator(_day)] | None = None
+
+
+class _ServerKeys(_Frozen):
+    """The scalar keys, as they stand in the file."""
+
+    server: Literal["embedded"] | None = None
+    host: Word | None = None
+    port: Annotated[WholeNumber, Field(ge=1, le=65_535)] = 5432
+    admin_user: Word = "postgres"
+    admin_password: Secret | None = None
+    admin_database: Word = "postgres"
+    ssl_mode: SslMode | None = None
+    ssl_root_cert: Text | None = None
+    ssl_cert: Text | None = None
+    ssl_key: Text | None = None
+    policy: Literal["disposable", "keep", "guarded"] | None = None
+
+
+class Settings(BaseModel):
+    """One stack's validated configuration. `endpoint` is None where the embedded server is to be used."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    environment: str
+    policy: Policy
+    endpoint: Endpoint | None
+    services: tuple[ServiceSettings, ...]
+    passwords: Mapping[str, SecretStr]
+    """Configured passwords by user name."""
+    accepted: tuple[AcceptedFinding, ...]
+    warnings: tuple[str, ...]
+    source: str
+
+    @property
+    def database(self) -> str:
+        """`go-labs-<env>`."""
+        return names.database_name(self.environment)
+
+    def user(self, service: str, kind: names.UserKind) -> str:
+        """The name of one of a service's two users."""
+        return names.user_name(service, kind, self.environment)
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """Every user that the configuration asks for, in order."""
+        return tuple(self.user(service.name, kind) for service in self.services for kind in names.USER_KINDS)
+
+
+KEYS: dict[str, str] = {
+    "server": "embedded",
+    "host": "db.example.org",
+    "port": "5432",
+    "adminUser": "postgres",
+    "adminPassword": "(a secret)",
+    "adminDatabase": "postgres",
+    "sslMode": "verify-full",
+    "sslRootCert": "certs/ca.pem",
+    "sslCert": "certs/admin.pem",
+    "sslKey": "certs/admin.key",
+    "policy": "keep",
+    "services": "[billing]",
+    "passwords": "{billing: {migration: ..., app: ...}}",
+    "accepted": "[{id: ..., object: ..., note: ...}]",
+}
+"""Every top-level key, with an example of its value."""
+
+_EXAMPLES = KEYS | {
+    "name": "billing",
+    "connectionLimit": "50",
+    "statementTimeout": "30s",
+    "idleInTransactionTimeout": "60s",
+    "extensions": "[pg_trgm]",
+    "retired": "true",
+    "id": "the id that golabs verify prints",
+    "object": "the object that golabs verify prints",
+    "note": "why it is accepted",
+    "until": "2027-01-31",
+}
+_SECRET_KEYS = ("adminPassword", "passwords")
+
+
+def read_settings(raw: RawConfig) -> Settings:
+    """Validates a stack's configuration. Raises ConfigError with all of its faults."""
+    return _Reader(raw).read()
+
+
+class _Reader:
+    """Collects faults on the way; `read` gives the settings or raises them all."""
+
+    def __init__(self, raw: RawConfig) -> None:
+        self.raw = raw
+        self.faults: list[Fault] = []
+        self.warnings: list[str] = []
+
+    def read(self) -> Settings:
+        environment = self.raw.environment
+        if problem := names.environment_name_problem(environment):
+            self.fault("the stack's name", *problem, absolute=True)
+        values = dict(self.raw.values)
+        structured = {key: self._decode(key, values.pop(key)) for key in sorted(STRUCTURED_KEYS & set(values))}
+        keys = self._model(_ServerKeys, values, "", KEYS)
+        policy = self._policy(values.get("policy"))
+        endpoint = self._endpoint(keys, values)
+        services = self._services(structured)
+        accepted = self._items(structured.get("accepted", []), "accepted", AcceptedFinding)
+        passwords = self._passwords(structured.get("passwords", {}), [service.name for service in services], policy)
+        if policy is not None:
+            self._plain_text(values.get("adminPassword"), "adminPassword", policy)
+        if self.faults and policy is not None:
+            # Whether a user exists already is not known yet; with faults to mend anyway, say what may follow.
+            self.faults += password_faults(passwords, environment, policy, existing=())[0]
+        if self.faults or policy is None:
+            raise ConfigError(self.faults, where=self.raw.source)
+        return Settings(
+            environment=environment,
+            policy=policy,
+            endpoint=endpoint,
+            services=tuple(sorted(services, key=lambda service: service.name)),
+            passwords=passwords,
+            accepted=tuple(finding for _, finding in accepted),
+            warnings=tuple(self.warnings),
+            source=self.raw.source,
+        )
+
+    def fault(self, path: str, what: str, mend: str, *, absolute: bool = False) -> None:
+        self.faults.append(Fault(path if absolute else f"{NAMESPACE}{path}", what, mend))
+
+    def _decode(self, key: str, value: object) -> object:
+        """A structured key that was set as one JSON text (`pulumi config set [--secret]`), as the structure it is."""
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if not isinstance(text, str):
+            return value
+        try:
+            decoded = json.loads(text)
+        except (ValueError, RecursionError):
+            decoded = text
+        return _conceal(decoded) if isinstance(value, SecretStr) else decoded
+
+    def _policy(self, declared: object) -> Policy | None:
+        name = declared if isinstance(declared, str) and declared in POLICIES else None
+        try:
+            return policy_of(self.raw.environment, name)
+        except ValueError as error:
+            if declared is None or name is not None:
+                mend = (
+                    "remove the key"
+                    if name
+                    else f"pulumi config set policy disposable|keep|guarded --stack {self.raw.environment}"
+                )
+                self.fault("policy", str(error), mend)
+            return None
+
+    def _endpoint(self, keys: _ServerKeys | None, values: Mapping[str, object]) -> Endpoint | None:
+        environment = self.raw.environment
+        if values.get("server") is not None and values.get("host") is not None:
+            self.fault("server", "both server and host are given", "keep one: server: embedded, or host: <name>")
+        if values.get("server") is None:
+            if values.get("host") is None:
+                self.fault(
+                    "host",
+                    "neither host nor server is given",
+                    f"pulumi config set host db.example.org --stack {environment}",
+                )
+            if values.get("adminPassword") is None:
+                self.fault(
+                    "adminPassword",
+                    "the admin's password is missing",
+                    f"pulumi config set --secret adminPassword --stack {environment}",
+                )
+        elif (
+            stray := sorted(set(values) & {"port", "adminUser", "adminPassword", "adminDatabase", "sslMode"})
+        ) and "host" not in values:
+            self.fault(
+                stray[0],
+                "it does not go with server: embedded, which brings its own",
+                "remove it, or give a host instead of server",
+            )
+        if (values.get("sslCert") is None) != (values.get("sslKey") is None):
+            self.fault("sslCert", "sslCert and sslKey go together", "give both or neither")
+        if keys is None or keys.host is None or keys.admin_password is None:
+            return None
+        if not is_loopback(keys.host) and self.raw.published_passphrase():
+            self.fault(
+                "host",
+                f"{keys.host!r} is not this machine, and the stack's secrets are under the published passphrase of tst",
+                f"pulumi stack change-secrets-provider passphrase --stack {environment}, with a passphrase of your own",
+            )
+        return Endpoint(
+            host=keys.host,
+            port=keys.port,
+            admin_user=keys.admin_user,
+            admin_password=keys.admin_password,
+            admin_database=keys.admin_database,
+            ssl_mode=keys.ssl_mode or ("disable" if is_loopback(keys.host) else "require"),
+            ssl_root_cert=keys.ssl_root_cert,
+            ssl_cert=keys.ssl_cert,
+            ssl_key=keys.ssl_key,
+        )
+
+    def _services(self, structured: Mapping[str, object]) -> list[ServiceSettings]:
+        if "services" not in structured:
+            self.fault("services", "no services are given", "add 'services:' with a line '- billing' below it")
+            return []
+        listed = structured["services"]
+        if isinstance(listed, list):
+            listed = [{"name": entry} if isinstance(entry, str) else entry for entry in listed]
+        services = self._items(listed, "services", ServiceSettings)
+        first: dict[str, int] = {}
+        for index, service in services:
+            if problem := names.service_name_problem(service.name, self.raw.environment):
+                self.fault(f"services[{index}]", *problem)
+            if service.name in first:
+                self.fault(
+                    f"services[{index}]",
+                    f"{service.name!r} is given twice, first as services[{first[service.name]}]",
+                    "keep one of the two",
+                )
+            first.setdefault(service.name, index)
+        return [service for _, service in services]
+
+    def _items(self, listed: object, key: str, kind: type[_Model]) -> list[tuple[int, _Model]]:
+        """The entries of a list that are valid, each with its index."""
+        if not isinstance(listed, list):
+            self.fault(key, f"{_seen(listed)} is not a list", f"write a list, such as {key}: {_EXAMPLES[key]}")
+            return []
+        items: list[tuple[int, _Model]] = []
+        for index, entry in enumerate(listed):
+            path = f"{key}[{index}]"
+            if not isinstance(entry, dict):
+                what = "a name or a mapping of keys" if key == "services" else "a mapping of keys"
+                self.fault(path, f"{_seen(entry)} is not {what}", f"write {_EXAMPLES[key]}")
+                continue
+            item = self._model(kind, entry, path, [field.alias or name for name, field in kind.model_fields.items()])
+            if item is not None:
+                items.append((index, item))
+        return items
+
+    def _passwords(self, given: object, services: list[str], policy: Policy | None) -> dict[str, SecretStr]:
+        if not isinstance(given, dict):
+            self.fault("passwords", "it is not a mapping of services", f"write {_EXAMPLES['passwords']}")
+            return {}
+        passwords: dict[str, SecretStr] = {}
+        for service, users in given.items():
+            path = f"passwords.{service}"
+            if service not in services:
+                self.fault(
+                    path,
+                    f"there is no service {service!r}{_nearest(service, services)}",
+                    "correct the name, or remove the entry",
+                )
+            elif not isinstance(users, dict):
+                self.fault(path, "it is not a mapping of users", "write {migration: ..., app: ...}")
+            else:
+                for kind, password in users.items():
+                    self._password(f"{path}.{kind}", service, kind, password, policy, passwords)
+        return passwords
+
+    def _password(
+        self,
+        path: str,
+        service: str,
+        kind: object,
+        password: object,
+        policy: Policy | None,
+        passwords: dict[str, SecretStr],
+    ) -> None:
+        secret_command = f"pulumi config set --secret --path '{NAMESPACE}{path}' --stack {self.raw.environment}"
+        if kind not in names.USER_KINDS:
+            self.fault(
+                path, f"a service has no user {kind!r}{_nearest(kind, names.USER_KINDS)}", "name migration or app"
+            )
+        elif not isinstance(password, str | SecretStr):
+            self.fault(path, "the password is not a string", secret_command)
+        elif not (text := password.get_secret_value() if isinstance(password, SecretStr) else password) or "\0" in text:
+            self.fault(
+                path, "the password is empty" if not text else "the password holds a NUL character", secret_command
+            )
+        else:
+            if policy is not None:
+                self._plain_text(password, path, policy)
+            user: names.UserKind = "migration" if kind == "migration" else "app"
+            passwords[names.user_name(service, user, self.raw.environment)] = SecretStr(text)
+
+    def _plain_text(self, value: object, path: str, policy: Policy) -> None:
+        """A secret that is not encrypted in the file: an error in guarded stacks, a warning in others."""
+        if not isinstance(value, str):
+            return
+        mend = f"pulumi config set --secret --path '{NAMESPACE}{path}' --stack {self.raw.environment}"
+        if policy.protects:
+            self.fault(path, "the password stands in the file in plain text", mend)
+        else:
+            self.warnings.append(
+                f"{self.raw.source}: {NAMESPACE}{path}: the password stands in the file in plain text; encrypt it: {mend}"
+            )
+
+    def _model(
+        self, kind: type[_Model], values: Mapping[str, object], path: str, known: Iterable[str]
+    ) -> _Model | None:
+        try:
+            return kind.model_validate(dict(values))
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                self._model_fault(detail, path, list(known))
+            return None
+
+    def _model_fault(self, detail: ErrorDetails, path: str, known: list[str]) -> None:
+        key = str(detail["loc"][0]) if detail["loc"] else ""
+        where = f"{path}.{key}" if path and key else path or key
+        example = _EXAMPLES.get(key, "")
+        mend = f"write {key}: {example}" if example else "correct the value"
+        if detail["type"] == "extra_forbidden":
+            self.fault(where, f"unknown key{_nearest(key, known)}", f"use one of {', '.join(sorted(known))}")
+        elif detail["type"] == "missing":
+            self.fault(where, "is missing", mend)
+        else:
+            seen = "the value" if key in _SECRET_KEYS else _seen(detail["input"])
+            self.fault(where, f"{seen} {_problem(detail)}", mend)
+
+
+def password_faults(
+    passwords: Mapping[str, SecretStr], environment: str, policy: Policy, existing: Iterable[str]
+) -> tuple[list[Fault], list[str]]:
+    """What is wrong with the configured passwords: faults for new users, warnings for users that exist already.
+
+    A password that came with an adopted user is the one its clients use; it is never a reason to refuse.
+    """
+    faults: list[Fault] = []
+    warnings: list[str] = []
+    taken = frozenset(existing)
+    for user, password in sorted(passwords.items()):
+        parts = names.parse_user_name(user)
+        if parts is None:
+            raise AssertionError(f"{user!r} was not made by names.user_name")
+        path = f"{NAMESPACE}passwords.{parts.service}.{parts.kind}"
+        for problem in password_problems(password.get_secret_value(), parts.service, policy):
+            if user in taken:
+                warnings.append(f"{path}: the password {problem}; it is kept, as {user} exists already")
+            else:
+                mend = f"pulumi config set --secret --path '{path}' --stack {environment}, or remove it and have one generated"
+                faults.append(Fault(path, f"the password {problem}", mend))
+    return faults, warnings
+
+
+def _conceal(node: object) -> object:
+    if isinstance(node, dict):
+        return {key: _conceal(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_conceal(value) for value in node]
+    return SecretStr(node) if isinstance(node, str) else node
+
+
+def _nearest(word: object, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.5)
+    return f"; the nearest known one is {near[0]!r}" if near else ""
+
+
+def _seen(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return "the value"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _problem(detail: ErrorDetails) -> str:
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "greater_than_equal":
+            return f"is less than {context['ge']}"
+        case "less_than_equal":
+            return f"is more than {context['le']}"
+        case "literal_error":
+            return f"is none of {context['expected']}"
+        case "date_from_datetime_parsing" | "date_parsing" | "date_type" | "date_from_datetime_inexact":
+            return "is not a date"
+        case _:
+            return detail["msg"]

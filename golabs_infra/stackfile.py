@@ -1,0 +1,290 @@
+"""Reads `Pulumi.yaml` and `Pulumi.<env>.yaml` without Pulumi: YAML as Pulumi reads it, secrets decrypted.
+
+Gives a `RawConfig`, the same that `program` makes of the engine's own config; `settings` validates both alike.
+It writes nothing and knows no key of the configuration by name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import SecretStr
+
+from . import passphrase as passphrases
+from .errors import ConfigError, Fault, GolabsError, SecretsError
+from .policy import DEMONSTRATION_ENVIRONMENT, TST_PASSPHRASE
+from .project import PROJECT_NAME, Project
+
+NAMESPACE = f"{PROJECT_NAME}:"
+
+
+@dataclass(frozen=True)
+class RawConfig:
+    """A stack's configuration before validation.
+
+    `values` maps keys without namespace to scalars, lists and mappings; what is encrypted in the file is a SecretStr, so
+    that a password that stands there in plain text can be told apart. `source` names the file for messages.
+    `published_passphrase` tells whether the stack's secrets can be read with tst's published passphrase.
+    """
+
+    environment: str
+    values: Mapping[str, object]
+    source: str
+    published_passphrase: Callable[[], bool]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's core scalars, as Go reads them: `no`, `on` and dates stay strings; a key given twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str | int | float | bool | None):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a plain word", key_node.start_mark)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"true|True|TRUE|false|False|FALSE"), list("tTfF"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"[-+]?(0x[0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)"), list("-+0123456789")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?"), list("-+.0123456789")
+)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"~|null|Null|NULL|"), ["~", "n", "N", ""])
+_Loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"<<"), ["<"])
+
+
+def _load_mapping(path: Path) -> Mapping[str, object]:
+    try:
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  (_Loader is a SafeLoader)
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            [Fault("encoding", f"byte {error.start} is not UTF-8", "save the file as UTF-8")], where=path.name
+        ) from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "YAML"
+        problem = getattr(error, "problem", None) or "it is not YAML that can be read"
+        raise ConfigError([Fault(place, str(problem), "correct the YAML there")], where=path.name) from None
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise ConfigError(
+            [Fault("YAML", "the file is not a mapping of keys", "start it with 'config:'")], where=path.name
+        )
+    return document
+
+
+@dataclass(frozen=True)
+class StackFile:
+    """One stack's file, parsed and not yet decrypted."""
+
+    path: Path
+    environment: str
+    document: Mapping[str, object]
+    project_config: Mapping[str, object]
+
+    @classmethod
+    def read(cls, project: Project, environment: str) -> StackFile:
+        """Raises ConfigError where the file is missing, unreadable or not a mapping."""
+        path = project.stack_file(environment)
+        if not path.is_file():
+            known = sorted(file.name.split(".")[1] for file in project.root.glob("Pulumi.*.yaml"))
+            raise ConfigError(
+                [
+                    Fault(
+                        environment,
+                        f"there is no stack of this name: {path.name} does not exist"
+                        + (f" (there are: {', '.join(known)})" if known else ""),
+                        f"pulumi stack init {environment}, then set services and host in {path.name}",
+                    )
+                ],
+                where=path.name,
+            )
+        shared = _load_mapping(project.project_file).get("config") if project.project_file.is_file() else None
+        return cls(path, environment, _load_mapping(path), shared if isinstance(shared, dict) else {})
+
+    @cached_property
+    def values(self) -> Mapping[str, object]:
+        """The keys of our namespace as they stand in the files, `{secure: ...}` untouched; the stack's own win."""
+        values: dict[str, object] = {}
+        for name, entry in self.project_config.items():
+            key = name.removeprefix(NAMESPACE)
+            if ":" not in key:
+                declared = isinstance(entry, dict) and not _is_secure(entry)
+                values[key] = (
+                    entry.get("value", entry.get("default")) if isinstance(entry, dict) and declared else entry
+                )
+        config = self.document.get("config")
+        if config is not None and not isinstance(config, dict):
+            raise ConfigError(
+                [Fault("config", "it is not a mapping of keys", "indent the keys below 'config:'")],
+                where=self.path.name,
+            )
+        for name, value in (config or {}).items():
+            if not isinstance(name, str) or ":" not in name:
+                raise ConfigError(
+                    [Fault(f"config.{name}", "the key has no namespace", f"write it as {NAMESPACE}{name}")],
+                    where=self.path.name,
+                )
+            if name.startswith(NAMESPACE):
+                values[name.removeprefix(NAMESPACE)] = value
+        return values
+
+    @property
+    def encryption_salt(self) -> str | None:
+        """The passphrase provider's salt, or None."""
+        salt = self.document.get("encryptionsalt")
+        return salt if isinstance(salt, str) else None
+
+    @property
+    def uses_passphrase(self) -> bool:
+        """Whether this module could decrypt the stack's secrets, given the passphrase."""
+        return self.encryption_salt is not None and self.document.get("secretsprovider", "passphrase") in (
+            "passphrase",
+            "",
+        )
+
+    def has_published_passphrase(self) -> bool:
+        """Whether tst's published passphrase opens this stack's secrets (takes about 0.3 s)."""
+        return self.encryption_salt is not None and passphrases.unlock(TST_PASSPHRASE, self.encryption_salt) is not None
+
+    def decrypted(self, environ: Mapping[str, str]) -> RawConfig:
+        """The configuration with every secret decrypted; the passphrase is looked for in `environ`.
+
+        Raises SecretsError where the passphrase is missing or wrong, or another secrets provider holds the key.
+        """
+        if "environment" in self.document:
+            raise SecretsError(
+                "the stack imports a Pulumi ESC environment, which only the Pulumi engine can read",
+                where=f"{self.path.name}: environment",
+                mend=f"install the Pulumi CLI (golabs setup), or run with --engine pulumi: golabs up {self.environment} --engine pulumi",
+            )
+        crypter: passphrases.PassphraseCrypter | None = None
+        if any(True for _ in _secure_values(self.values)):
+            crypter = self._crypter(environ)
+        values = {
+            key: _decrypt(value, crypter, f"{NAMESPACE}{key}", self.path.name) for key, value in self.values.items()
+        }
+        return RawConfig(self.environment, values, self.path.name, self.has_published_passphrase)
+
+    def _crypter(self, environ: Mapping[str, str]) -> passphrases.PassphraseCrypter:
+        if not self.uses_passphrase or self.encryption_salt is None:
+            provider = self.document.get("secretsprovider") or "Pulumi Cloud (the file has no encryptionsalt)"
+            raise SecretsError(
+                f"the secrets of this stack are held by {provider}, which only the Pulumi engine can ask",
+                where=self.path.name,
+                mend=f"install the Pulumi CLI (golabs setup), then: golabs up {self.environment} --engine pulumi",
+            )
+        phrase = stack_passphrase(self.environment, environ)
+        if phrase is None:
+            raise SecretsError(
+                "the stack has encrypted values and no passphrase is given",
+                where=self.path.name,
+                mend="export PULUMI_CONFIG_PASSPHRASE=... or PULUMI_CONFIG_PASSPHRASE_FILE=/path/to/file",
+            )
+        crypter = passphrases.unlock(phrase, self.encryption_salt)
+        if crypter is None:
+            raise SecretsError(
+                "the passphrase is not the one of this stack",
+                where=self.path.name,
+                mend="correct PULUMI_CONFIG_PASSPHRASE or the file that PULUMI_CONFIG_PASSPHRASE_FILE names",
+            )
+        return crypter
+
+
+def stack_passphrase(environment: str, environ: Mapping[str, str]) -> str | None:
+    """The passphrase for a stack as Pulumi finds it (variable, then file), else tst's published one for tst."""
+    if "PULUMI_CONFIG_PASSPHRASE" in environ:
+        return environ["PULUMI_CONFIG_PASSPHRASE"]
+    if file := environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
+        try:
+            return Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SecretsError(
+                f"the file can't be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}",
+                where="PULUMI_CONFIG_PASSPHRASE_FILE",
+                mend="name a readable file that holds the passphrase alone",
+            ) from None
+    return TST_PASSPHRASE if environment == DEMONSTRATION_ENVIRONMENT else None
+
+
+def raw_config_of_engine(
+    environment: str, values: Mapping[str, object], secret_keys: frozenset[str], project: Project
+) -> RawConfig:
+    """The configuration as the Pulumi engine hands it to the program: decrypted, with the names of secret keys.
+
+    The engine tells of whole keys only whether they hold a secret; where the stack's file is at hand, it tells which
+    values below them stand there in plain text.
+    """
+    try:
+        file = StackFile.read(project, environment)
+        written: Mapping[str, object] = file.values
+    except (GolabsError, OSError):
+        # The engine has read the configuration, from a file of another name (--config-file) or from its service.
+        file, written = None, {}
+    marked = {
+        key: _mark_secrets(value, written.get(key)) if key in secret_keys else value for key, value in values.items()
+    }
+    published = (
+        file.has_published_passphrase
+        if file
+        else (lambda: os.environ.get("PULUMI_CONFIG_PASSPHRASE") == TST_PASSPHRASE)
+    )
+    return RawConfig(environment, marked, f"Pulumi.{environment}.yaml", published)
+
+
+def _mark_secrets(value: object, written: object) -> object:
+    """`value` with its strings as SecretStr, but for those that `written`, the file's text, shows in plain."""
+    if isinstance(value, dict):
+        below = written if isinstance(written, dict) and not _is_secure(written) else {}
+        return {key: _mark_secrets(inner, below.get(key)) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_mark_secrets(inner, None) for inner in value]
+    return value if isinstance(value, str) and value == written else SecretStr(str(value))
+
+
+def _is_secure(node: object) -> bool:
+    return isinstance(node, dict) and set(node) == {"secure"} and isinstance(node["secure"], str)
+
+
+def _secure_values(node: object) -> Iterator[str]:
+    if isinstance(node, dict):
+        if _is_secure(node):
+            yield node["secure"]
+        else:
+            for value in node.values():
+                yield from _secure_values(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _secure_values(value)
+
+
+def _decrypt(node: object, crypter: passphrases.PassphraseCrypter | None, where: str, file: str) -> object:
+    if isinstance(node, dict):
+        if _is_secure(node) and crypter is not None:
+            try:
+                return SecretStr(crypter.decrypt(node["secure"]))
+            except SecretsError as error:
+                raise SecretsError(
+                    error.what, where=f"{file}: {where}", mend=f"pulumi config set --secret --path '{where}'"
+                ) from error
+        return {key: _decrypt(value, crypter, f"{where}.{key}", file) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_decrypt(value, crypter, f"{where}[{index}]", file) for index, value in enumerate(node)]
+    return node
