@@ -1,0 +1,164 @@
+"""Connection records and the files they are written to: what a service needs to log in with its two users.
+
+A record is the contract's mapping. Files are 0600 in a 0700 folder; a set of them is prepared whole before the first
+takes its place, so that a failure leaves the old ones. This module speaks to no server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import yaml
+from pydantic import SecretStr
+
+from .endpoint import Endpoint
+from .errors import GolabsError
+from .files import prepare_private
+from .model import Desired, ServiceModel
+from .names import USER_KINDS
+from .project import Project
+
+Record = dict[str, Any]
+"""environment, service, database, host, port, sslmode, schema, users; passwords in clear."""
+
+FOLDER_MODE = 0o700
+_SUFFIX = "-connections.yaml"
+_HEADER = "# Written by golabs; holds passwords. Made again by: golabs export {environment}\n"
+
+
+def build_records(desired: Desired, endpoint: Endpoint, passwords: Mapping[str, str]) -> list[Record]:
+    """One record a service, in order; `passwords` by user name, in clear."""
+    return [_record(desired, service, endpoint, passwords) for service in desired.services]
+
+
+def _record(desired: Desired, service: ServiceModel, endpoint: Endpoint, passwords: Mapping[str, str]) -> Record:
+    database = desired.database.name
+    users = dict(zip(USER_KINDS, service.roles, strict=True))
+    return {
+        "environment": desired.environment,
+        "service": service.name,
+        "database": database,
+        "host": endpoint.host,
+        "port": endpoint.port,
+        "sslmode": endpoint.ssl_mode,
+        "schema": service.schema.name,
+        "users": {
+            kind: {
+                "username": role.name,
+                "password": passwords[role.name],
+                "url": libpq_url(endpoint, database, role.name, passwords[role.name]),
+                "jdbcUrl": jdbc_url(endpoint, database, role.name, passwords[role.name]),
+            }
+            for kind, role in users.items()
+        },
+    }
+
+
+def libpq_url(endpoint: Endpoint, database: str, user: str, password: str) -> str:
+    """A URL that psql and psycopg take as it is."""
+    options = {
+        "sslmode": endpoint.ssl_mode,
+        **({"sslrootcert": endpoint.ssl_root_cert} if endpoint.ssl_root_cert else {}),
+    }
+    credentials = f"{quote(user, safe='')}:{quote(password, safe='')}"
+    return (
+        f"postgresql://{credentials}@{_url_host(endpoint)}:{endpoint.port}/{quote(database, safe='')}?{_query(options)}"
+    )
+
+
+def jdbc_url(endpoint: Endpoint, database: str, user: str, password: str) -> str:
+    """A URL that the PostgreSQL JDBC driver takes as it is."""
+    options = {"user": user, "password": password, "sslmode": endpoint.ssl_mode}
+    if endpoint.ssl_root_cert:
+        options["sslrootcert"] = endpoint.ssl_root_cert
+    return f"jdbc:postgresql://{_url_host(endpoint)}:{endpoint.port}/{quote(database, safe='')}?{_query(options)}"
+
+
+def _url_host(endpoint: Endpoint) -> str:
+    return f"[{endpoint.host}]" if ":" in endpoint.host else quote(endpoint.host, safe="")
+
+
+def _query(options: Mapping[str, str]) -> str:
+    return urlencode(options, quote_via=quote)
+
+
+def render_yaml(record: Record) -> str:
+    """The connection file's text."""
+    body = yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=10_000)
+    return _HEADER.format(environment=record["environment"]) + body
+
+
+def connection_file(project: Project, environment: str, service: str) -> Path:
+    """`output/<env>/<service>-connections.yaml`."""
+    return project.output_folder(environment) / f"{service}{_SUFFIX}"
+
+
+def write_files(
+    project: Project, environment: str, records: Iterable[Record], removed: Iterable[str] = ()
+) -> list[Path]:
+    """Writes every record's file, all or none of them, and removes those of `removed` services. Gives the paths."""
+    texts = {connection_file(project, environment, record["service"]): render_yaml(record) for record in records}
+    folder = project.output_folder(environment)
+    prepared: dict[Path, str] = {}
+    try:
+        folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        folder.chmod(FOLDER_MODE)
+        for path, text in texts.items():
+            prepared[path] = prepare_private(folder, text)
+        for path, temporary in prepared.items():
+            os.replace(temporary, path)
+        for service in removed:
+            connection_file(project, environment, service).unlink(missing_ok=True)
+    except OSError as error:
+        raise GolabsError(
+            f"the connection files can't be written: {error.strerror}. The old ones are kept",
+            where=str(folder),
+            mend=f"free space or mend permissions there, then: golabs export {environment}",
+        ) from error
+    finally:
+        for temporary in prepared.values():
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+    return list(texts)
+
+
+def read_records(project: Project, environment: str) -> list[Record]:
+    """The records of the connection files that are there. Raises GolabsError where one is not readable as such."""
+    records: list[Record] = []
+    for path in sorted(project.output_folder(environment).glob(f"*{_SUFFIX}")):
+        try:
+            record = yaml.safe_load(path.read_text(encoding="utf-8"))
+            users = record["users"]
+            for kind in USER_KINDS:
+                str(users[kind]["username"]), str(users[kind]["password"])
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+            raise GolabsError(
+                f"the connection file can't be read ({type(error).__name__})",
+                where=str(path),
+                mend=f"move it out of the way; golabs export {environment} makes it again from the stack's state",
+            ) from error
+        records.append(record)
+    return records
+
+
+def known_passwords(records: Iterable[Record]) -> dict[str, SecretStr]:
+    """The passwords in records, by user name."""
+    return {
+        user["username"]: SecretStr(str(user["password"])) for record in records for user in record["users"].values()
+    }
+
+
+def remove_files(project: Project, environment: str) -> list[Path]:
+    """Removes the connection files of an environment, and their folder if nothing else is in it."""
+    folder = project.output_folder(environment)
+    removed = sorted(folder.glob(f"*{_SUFFIX}"))
+    for path in removed:
+        path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+    return removed

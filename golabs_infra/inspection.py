@@ -1,0 +1,184 @@
+"""Reads the live catalogs into the model's types, in a constant number of queries. Changes nothing.
+
+The queries stand in `queries/*.sql`. `Cluster` is what can be known before the database exists, `Live` everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from pydantic import SecretStr
+
+from .connecting import LoginAnswer, connect_admin, try_login
+from .endpoint import Endpoint
+from .errors import ServerConnectionError
+from .model import PUBLIC_SCHEMA, DefaultPrivileges, Desired, Extension, Grant, Role
+from .names import parse_user_name
+from .passwords import verifier_matches
+
+MINIMUM_VERSION = 130000
+PUBLIC_CLOSED_VERSION = 150000
+"""From 15 on the database's owner owns schema `public` and can close it."""
+
+
+@dataclass(frozen=True)
+class LiveRole:
+    """A role as it is: the model's value, whether it expires, and what else is told of it."""
+
+    role: Role
+    expires: bool
+    admin_is_member: bool
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The server, the admin's rights there, whether the database exists, and the environment's users."""
+
+    version_number: int
+    version: str
+    system_identifier: str
+    admin: str
+    superuser: bool
+    create_database: bool
+    create_role: bool
+    signal_backend: bool
+    in_recovery: bool
+    database_exists: bool
+    database_owner: str | None
+    owns_database: bool
+    allows_connections: bool
+    roles: Mapping[str, LiveRole] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Live:
+    """What is in the database now. Empty where it does not exist yet.
+
+    `grants` has one entry for each object and grantee (never the owner); `relations` names every table-like object
+    and sequence, also those without a grant.
+    """
+
+    cluster: Cluster
+    schemas: Mapping[str, str] = field(default_factory=dict)
+    extensions: frozenset[Extension] = frozenset()
+    relations: frozenset[tuple[str, str, str]] = frozenset()
+    grants: frozenset[Grant] = frozenset()
+    default_privileges: frozenset[DefaultPrivileges] = frozenset()
+
+
+def read_cluster(connection: psycopg.Connection[Any], environment: str, database: str, users: Iterable[str]) -> Cluster:
+    """What the admin's connection shows of the server. Raises ServerConnectionError where it may not look."""
+    try:
+        (facts,) = _rows(connection, "cluster", database=database)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise ServerConnectionError(
+            f"the admin may not read the server's identity: {error.diag.message_primary}",
+            mend="as a superuser: GRANT EXECUTE ON FUNCTION pg_control_system() TO <admin>",
+        ) from error
+    pattern = f"%\\_{environment}\\_user"
+    roles = {
+        row["name"]: _live_role(row)
+        for row in _rows(connection, "roles", names=list(users), pattern=pattern)
+        if row["name"] in users or _belongs(row["name"], environment)
+    }
+    return Cluster(**facts, roles=roles)
+
+
+def look_at(endpoint: Endpoint, environment: str, database: str, users: Iterable[str]) -> Cluster:
+    """`read_cluster` over a connection of its own."""
+    with connect_admin(endpoint) as connection:
+        return read_cluster(connection, environment, database, tuple(users))
+
+
+def read_live(connection: psycopg.Connection[Any], cluster: Cluster, desired: Desired) -> Live:
+    """What a connection to the environment's database shows of it, in the schemas that are ours to look after."""
+    schemas = {row["name"]: row["owner"] for row in _rows(connection, "schemas")}
+    watched = sorted({PUBLIC_SCHEMA, *(schema.name for schema in desired.schemas)})
+    rows = _rows(connection, "grants", schemas=watched)
+    return Live(
+        cluster=cluster,
+        schemas=schemas,
+        extensions=frozenset(Extension(**row) for row in _rows(connection, "extensions")),
+        relations=frozenset((row["kind"], row["schema"], row["relation"]) for row in rows if row["relation"]),
+        grants=frozenset(
+            Grant(row["kind"], row["schema"], row["grantee"], tuple(row["privileges"]), row["relation"])
+            for row in rows
+            if row["privileges"]
+        ),
+        default_privileges=frozenset(
+            DefaultPrivileges(**{**row, "privileges": tuple(row["privileges"])})
+            for row in _rows(connection, "default_privileges", schemas=watched)
+        ),
+    )
+
+
+class PasswordProver:
+    """Tells whether a password is the one that a user has now.
+
+    A superuser's connection compares with the stored verifier; any other admin can only try to log in.
+    """
+
+    def __init__(self, endpoint: Endpoint, database: str, cluster: Cluster) -> None:
+        self._endpoint = endpoint
+        self._database = database if cluster.database_exists else endpoint.admin_database
+        self._cluster = cluster
+        self._verifiers: dict[str, str | None] | None = None
+
+    def __call__(self, user: str, password: SecretStr) -> bool:
+        """True only where the password was shown to be right. Raises ServerConnectionError where nothing can be shown."""
+        if self._cluster.superuser:
+            return verifier_matches(self._stored().get(user), password.get_secret_value(), user)
+        return try_login(self._endpoint, self._database, user, password) is LoginAnswer.ACCEPTED
+
+    def _stored(self) -> dict[str, str | None]:
+        if self._verifiers is None:
+            with connect_admin(self._endpoint) as connection:
+                rows = _rows(connection, "verifiers", names=sorted(self._cluster.roles))
+            self._verifiers = {row["name"]: row["verifier"] for row in rows}
+        return self._verifiers
+
+
+def _belongs(name: str, environment: str) -> bool:
+    parts = parse_user_name(name)
+    return parts is not None and parts.environment == environment
+
+
+def _live_role(row: dict[str, Any]) -> LiveRole:
+    settings = dict(setting.split("=", 1) for setting in row.pop("settings") or ())
+    expires, admin_is_member = row.pop("expires"), row.pop("admin_is_member")
+    role = Role(
+        **row,
+        search_path=tuple(_search_path(settings.get("search_path", ""))),
+        statement_timeout=_milliseconds(settings.get("statement_timeout", "0")),
+        idle_in_transaction_session_timeout=_milliseconds(settings.get("idle_in_transaction_session_timeout", "0")),
+    )
+    return LiveRole(role, expires, admin_is_member)
+
+
+def _search_path(value: str) -> Iterable[str]:
+    """The schemas of a search_path as PostgreSQL stores it: separated by commas, quoted where need be."""
+    for part in value.split(","):
+        name = part.strip()
+        if name:
+            yield name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
+def _milliseconds(value: str) -> int:
+    """A timeout as PostgreSQL stores it, in ms; -1, which equals no declared value, where it has a unit of its own."""
+    return int(value) if value.isdigit() else -1
+
+
+@cache
+def _query(name: str) -> str:
+    return resources.files(__package__).joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _rows(connection: psycopg.Connection[Any], query: str, **parameters: object) -> list[dict[str, Any]]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_query(query).encode(), parameters or None).fetchall()

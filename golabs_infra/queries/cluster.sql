@@ -1,0 +1,17 @@
+-- What the server is and what the admin may do there. One row.
+SELECT current_setting('server_version_num')::int AS version_number,
+       current_setting('server_version') AS version,
+       (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
+       current_user::text AS admin,
+       me.rolsuper AS superuser,
+       me.rolcreatedb AS create_database,
+       me.rolcreaterole AS create_role,
+       pg_has_role(current_user, 'pg_signal_backend', 'USAGE') AS signal_backend,
+       pg_is_in_recovery() AS in_recovery,
+       d.datname IS NOT NULL AS database_exists,
+       pg_get_userbyid(d.datdba)::text AS database_owner,
+       coalesce(pg_has_role(current_user, d.datdba, 'USAGE'), false) AS owns_database,
+       coalesce(d.datallowconn, false) AS allows_connections
+FROM pg_roles me
+LEFT JOIN pg_database d ON d.datname = %(database)s
+WHERE me.rolname = current_user

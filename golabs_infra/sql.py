@@ -1,0 +1,241 @@
+"""A change -> SQL. The only module that quotes: identifiers and literals are composed, never concatenated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import singledispatch
+
+from psycopg import sql
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+
+from .model import PUBLIC, DefaultPrivileges, Grant, Role
+from .plan import (
+    AllowConnections,
+    AlterRole,
+    AlterSchemaOwner,
+    BorrowMembership,
+    Change,
+    CreateDatabase,
+    CreateExtension,
+    CreateRole,
+    CreateSchema,
+    DropDatabase,
+    DropOwned,
+    DropRole,
+    DropSchema,
+    GrantDefaultPrivileges,
+    GrantPrivileges,
+    ReturnMembership,
+    RevokeDefaultPrivileges,
+    RevokePrivileges,
+    SetPassword,
+)
+
+
+@singledispatch
+def statements(change: Change, database: str) -> list[Composed]:
+    """The statements of one change, in order; `database` is the environment's, for grants on it."""
+    raise AssertionError(f"no SQL for {type(change).__name__}")
+
+
+@statements.register
+def _(change: CreateDatabase, database: str) -> list[Composed]:
+    return [_compose("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", Identifier(change.name))]
+
+
+@statements.register
+def _(change: AllowConnections, database: str) -> list[Composed]:
+    return [_compose("ALTER DATABASE {} ALLOW_CONNECTIONS true", Identifier(change.database))]
+
+
+@statements.register
+def _(change: DropDatabase, database: str) -> list[Composed]:
+    return [_compose("DROP DATABASE {} WITH (FORCE)", Identifier(change.name))]
+
+
+@statements.register
+def _(change: CreateRole, database: str) -> list[Composed]:
+    role = change.role
+    create = _compose(
+        "CREATE ROLE {} WITH PASSWORD {} VALID UNTIL 'infinity' {}",
+        Identifier(role.name),
+        Literal(change.verifier),
+        _attributes(role),
+    )
+    return [create, *_settings(role, Role(role.name, role.login, ()))]
+
+
+@statements.register
+def _(change: AlterRole, database: str) -> list[Composed]:
+    role, current = change.role, change.current.role
+    result: list[Composed] = []
+    if _attributes(role, current) != _attributes(current, current):
+        result.append(_compose("ALTER ROLE {} WITH {}", Identifier(role.name), _attributes(role, current)))
+    if change.current.expires:
+        result.append(_compose("ALTER ROLE {} VALID UNTIL 'infinity'", Identifier(role.name)))
+    return result + _settings(role, current)
+
+
+@statements.register
+def _(change: SetPassword, database: str) -> list[Composed]:
+    return [_compose("ALTER ROLE {} PASSWORD {}", Identifier(change.role), Literal(change.verifier))]
+
+
+@statements.register
+def _(change: BorrowMembership, database: str) -> list[Composed]:
+    return [_compose("GRANT {} TO CURRENT_USER", Identifier(change.role))]
+
+
+@statements.register
+def _(change: ReturnMembership, database: str) -> list[Composed]:
+    return [_compose("REVOKE {} FROM CURRENT_USER", Identifier(change.role))]
+
+
+@statements.register
+def _(change: CreateSchema, database: str) -> list[Composed]:
+    if change.schema.owner is None:
+        return [_compose("CREATE SCHEMA {}", Identifier(change.schema.name))]
+    return [
+        _compose("CREATE SCHEMA {} AUTHORIZATION {}", Identifier(change.schema.name), Identifier(change.schema.owner))
+    ]
+
+
+@statements.register
+def _(change: AlterSchemaOwner, database: str) -> list[Composed]:
+    if change.schema.owner is None:
+        return []
+    return [_compose("ALTER SCHEMA {} OWNER TO {}", Identifier(change.schema.name), Identifier(change.schema.owner))]
+
+
+@statements.register
+def _(change: CreateExtension, database: str) -> list[Composed]:
+    return [
+        _compose(
+            "CREATE EXTENSION {} WITH SCHEMA {}", Identifier(change.extension.name), Identifier(change.extension.schema)
+        )
+    ]
+
+
+@statements.register
+def _(change: GrantPrivileges, database: str) -> list[Composed]:
+    grant = change.grant
+    return [
+        _compose("GRANT {} ON {} TO {}", _words(grant.privileges), _object(grant, database), _grantee(grant.grantee))
+    ]
+
+
+@statements.register
+def _(change: RevokePrivileges, database: str) -> list[Composed]:
+    grant = change.grant
+    return [
+        _compose("REVOKE {} ON {} FROM {}", _words(grant.privileges), _object(grant, database), _grantee(grant.grantee))
+    ]
+
+
+@statements.register
+def _(change: GrantDefaultPrivileges, database: str) -> list[Composed]:
+    return [_default_privileges(change.entry, "GRANT {} ON {} TO {}")]
+
+
+@statements.register
+def _(change: RevokeDefaultPrivileges, database: str) -> list[Composed]:
+    return [_default_privileges(change.entry, "REVOKE {} ON {} FROM {}")]
+
+
+@statements.register
+def _(change: DropSchema, database: str) -> list[Composed]:
+    return [_compose("DROP SCHEMA {} CASCADE", Identifier(change.name))]
+
+
+@statements.register
+def _(change: DropRole, database: str) -> list[Composed]:
+    return [_compose("DROP ROLE {}", Identifier(change.name))]
+
+
+@statements.register
+def _(change: DropOwned, database: str) -> list[Composed]:
+    return [_compose("DROP OWNED BY {} CASCADE", Identifier(change.role))]
+
+
+def _compose(template: str, *parts: Composable) -> Composed:
+    return SQL(template).format(*parts)
+
+
+def _words(words: Iterable[str]) -> Composed:
+    """Privileges: key words of the model, never input."""
+    return SQL(", ").join(SQL(word) for word in words)
+
+
+def _grantee(name: str) -> Composable:
+    return SQL("PUBLIC") if name == PUBLIC else Identifier(name)
+
+
+def _object(grant: Grant, database: str) -> Composed:
+    match grant.kind:
+        case "database":
+            return _compose("DATABASE {}", Identifier(database))
+        case "schema":
+            return _compose("SCHEMA {}", Identifier(grant.schema))
+        case kind if grant.relation:
+            template = "TABLE {}" if kind == "table" else "SEQUENCE {}"
+            return _compose(template, Identifier(grant.schema, grant.relation))
+        case kind:
+            template = "ALL TABLES IN SCHEMA {}" if kind == "table" else "ALL SEQUENCES IN SCHEMA {}"
+            return _compose(template, Identifier(grant.schema))
+
+
+def _default_privileges(entry: DefaultPrivileges, action: str) -> Composed:
+    objects = SQL("TABLES") if entry.kind == "table" else SQL("SEQUENCES")
+    return _compose(
+        "ALTER DEFAULT PRIVILEGES FOR ROLE {} IN SCHEMA {} " + action,
+        Identifier(entry.owner),
+        Identifier(entry.schema),
+        _words(entry.privileges),
+        objects,
+        _grantee(entry.grantee),
+    )
+
+
+def _attributes(role: Role, current: Role | None = None) -> Composed:
+    """Role attributes as key words. An admin who is no superuser may not even name SUPERUSER, REPLICATION or
+    BYPASSRLS: `CREATE ROLE` has them off anyway, and `ALTER ROLE` names only those that differ."""
+    always: list[Composable] = [
+        SQL("LOGIN" if role.login else "NOLOGIN"),
+        SQL("CREATEDB" if role.create_database else "NOCREATEDB"),
+        SQL("CREATEROLE" if role.create_role else "NOCREATEROLE"),
+        SQL("INHERIT" if role.inherit else "NOINHERIT"),
+        _compose("CONNECTION LIMIT {}", Literal(role.connection_limit)),
+    ]
+    if current is not None:
+        for word, wanted, has in (
+            ("SUPERUSER", role.superuser, current.superuser),
+            ("REPLICATION", role.replication, current.replication),
+            ("BYPASSRLS", role.bypass_row_level_security, current.bypass_row_level_security),
+        ):
+            if wanted != has:
+                always.append(SQL(word if wanted else f"NO{word}"))
+    return SQL(" ").join(always)
+
+
+def _settings(role: Role, current: Role) -> list[Composed]:
+    """Role-wide settings that differ. Timeouts are written as whole milliseconds, as the provider reads them."""
+    result: list[Composed] = []
+    if role.search_path != current.search_path:
+        path = sql.SQL(", ").join(Identifier(schema) for schema in role.search_path)
+        result.append(_compose("ALTER ROLE {} SET search_path TO {}", Identifier(role.name), path))
+    for name, wanted, has in (
+        ("statement_timeout", role.statement_timeout, current.statement_timeout),
+        (
+            "idle_in_transaction_session_timeout",
+            role.idle_in_transaction_session_timeout,
+            current.idle_in_transaction_session_timeout,
+        ),
+    ):
+        if wanted != has:
+            action = (
+                _compose("SET {} TO {}", Identifier(name), Literal(wanted))
+                if wanted
+                else _compose("RESET {}", Identifier(name))
+            )
+            result.append(_compose("ALTER ROLE {} {}", Identifier(role.name), action))
+    return result

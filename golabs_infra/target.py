@@ -1,0 +1,49 @@
+"""Which server a stack's settings mean: the configured one, or the embedded one if it runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pydantic import SecretStr
+
+from .endpoint import Endpoint
+from .errors import ServerError
+from .project import Project
+from .server import EmbeddedServer
+from .settings import Settings
+
+
+def resolve_endpoint(settings: Settings, project: Project) -> Endpoint:
+    """The endpoint, certificate paths made absolute. Raises ServerError where the embedded server does not run."""
+    if settings.endpoint is None:
+        return embedded_endpoint(EmbeddedServer(project.server_home), settings.environment)
+    configured = settings.endpoint
+
+    def absolute(path: str | None) -> str | None:
+        return None if path is None else str(project.root / path)
+
+    return replace(
+        configured,
+        ssl_root_cert=absolute(configured.ssl_root_cert),
+        ssl_cert=absolute(configured.ssl_cert),
+        ssl_key=absolute(configured.ssl_key),
+    )
+
+
+def embedded_endpoint(server: EmbeddedServer, environment: str) -> Endpoint:
+    """How the admin reaches the embedded server."""
+    status = server.status()
+    if not status.running:
+        raise ServerError(
+            "the embedded PostgreSQL does not run",
+            where=f"{environment}: server: embedded",
+            mend="golabs server start",
+        )
+    return Endpoint(
+        host=status.host,
+        port=status.port,
+        admin_user=status.admin_user,
+        admin_password=SecretStr(server.admin_password()),
+        admin_database="postgres",
+        ssl_mode="disable",
+    )
