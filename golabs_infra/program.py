@@ -1,0 +1,222 @@
+"""The Pulumi program: config -> settings -> decision -> components -> exports. Called by `__main__.py`.
+
+It looks at the server and at the stack's own state before it declares anything, so that whatever must stop a run stops
+it with nothing changed. Errors reach the user as pulumi.RunError, without a traceback.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi.runtime.config as engine_config
+import pulumi_postgresql as postgresql
+import pulumi_random as random
+from pydantic import SecretStr
+
+from . import connections
+from .adoption import Decision, Memory, decide
+from .components import Database, DatabaseArgs, ServiceSchema, ServiceSchemaArgs
+from .endpoint import Endpoint
+from .errors import GolabsError, IdentityError, PolicyError
+from .inspection import Cluster, PasswordProver, look_at
+from .model import Desired, expand
+from .names import parse_user_name
+from .policy import CONFIRMATION_VARIABLE
+from .project import Project
+from .settings import STRUCTURED_KEYS, Settings, read_settings
+from .stackfile import NAMESPACE, RawConfig, raw_config_of_engine
+from .target import resolve_endpoint
+
+SALT_BYTES = 32
+CONNECT_TIMEOUT_S = 15
+MAX_CONNECTIONS = 8
+_ROLE = "postgresql:index/role:Role"
+_DATABASE = "postgresql:index/database:Database"
+_RANDOM_PASSWORD = "random:index/randomPassword:RandomPassword"  # noqa: S105  (a type's name)
+
+
+def run() -> None:
+    """Declares the stack. Raises pulumi.RunError with one readable message."""
+    try:
+        _run(Project(Path(pulumi.get_root_directory() or os.getcwd()).resolve()))
+    except GolabsError as error:
+        raise pulumi.RunError(str(error)) from None
+
+
+def _run(project: Project) -> None:
+    settings = read_settings(read_engine_config(pulumi.get_stack(), project))
+    _check_confirmation(settings)
+    endpoint = resolve_endpoint(settings, project)
+    memory = _read_memory(settings, project)
+    cluster = look_at(endpoint, settings.environment, settings.database, settings.users)
+    prover = PasswordProver(endpoint, settings.database, cluster)
+    decision = decide(settings, endpoint, cluster, memory, prover)
+    if decision.outdated and memory.holds_database:
+        raise IdentityError(
+            f"the stack's state speaks of a database that is not on {endpoint.address} (another server, or dropped)",
+            where=settings.source,
+            mend=f"golabs up {settings.environment}, or: pulumi refresh --yes --stack {settings.environment}, then up",
+        )
+    for warning in decision.warnings:
+        pulumi.log.warn(warning)
+    declare(project, settings, endpoint, cluster, decision)
+
+
+def read_engine_config(stack: str, project: Project) -> RawConfig:
+    """The configuration of our namespace as the engine gives it to the program."""
+    given: Mapping[str, Any] = engine_config.CONFIG.get() or engine_config.get_config_env()
+    secret = engine_config._SECRET_KEYS.get() or set(engine_config.get_config_secret_keys_env())
+    values: dict[str, object] = {}
+    for name, value in given.items():
+        if name.startswith(NAMESPACE):
+            key = name.removeprefix(NAMESPACE)
+            values[key] = _parsed(value) if key in STRUCTURED_KEYS else value
+    keys = frozenset(name.removeprefix(NAMESPACE) for name in secret if name.startswith(NAMESPACE))
+    return raw_config_of_engine(stack, values, keys, project)
+
+
+def declare(project: Project, settings: Settings, endpoint: Endpoint, cluster: Cluster, decision: Decision) -> None:
+    """Declares every resource and the stack's outputs; has the connection files written when all is done."""
+    desired, policy = expand(settings), settings.policy
+    existing = frozenset(cluster.roles)
+    provider = _declare_provider(settings, endpoint, cluster)
+    salt = random.RandomBytes("verifier-salt", length=SALT_BYTES, opts=pulumi.ResourceOptions(protect=policy.protects))
+    services = [
+        ServiceSchema(
+            service.name,
+            ServiceSchemaArgs(service, policy, provider, dict(decision.passwords), salt.base64, existing),
+            opts=pulumi.ResourceOptions(protect=policy.protects),
+        )
+        for service in desired.services
+    ]
+    database = Database(
+        settings.database,
+        DatabaseArgs(
+            desired.database,
+            policy,
+            provider,
+            [role for service in services for role in service.roles.values()],
+            cluster.database_exists,
+        ),
+        opts=pulumi.ResourceOptions(protect=policy.protects),
+    )
+    for service in services:
+        service.provision(database.database)
+    resources = [*database.resources, *(resource for service in services for resource in service.resources)]
+    clear = pulumi.Output.all(**{user: text for service in services for user, text in service.passwords.items()})
+    records = clear.apply(lambda passwords: connections.build_records(desired, endpoint, passwords))
+    removed = decision.removed_services if policy.drops else ()
+    _write_at_the_end(project, desired, records, resources, removed)
+    pulumi.export("database", settings.database)
+    pulumi.export("systemIdentifier", cluster.system_identifier)
+    by_service = records.apply(lambda listed: {record["service"]: record for record in listed})
+    pulumi.export("connections", pulumi.Output.secret(by_service))
+
+
+def _declare_provider(settings: Settings, endpoint: Endpoint, cluster: Cluster) -> postgresql.Provider:
+    """The explicit provider. In guarded stacks another host would be a replacement, which `protect` refuses."""
+    client = (
+        postgresql.ProviderClientcertArgs(cert=endpoint.ssl_cert, key=endpoint.ssl_key)
+        if endpoint.ssl_cert and endpoint.ssl_key
+        else None
+    )
+    guarded = settings.policy.protects
+    return postgresql.Provider(
+        settings.database,
+        host=endpoint.host,
+        port=endpoint.port,
+        username=endpoint.admin_user,
+        password=pulumi.Output.secret(endpoint.admin_password.get_secret_value()),
+        database=endpoint.admin_database,
+        sslmode=endpoint.ssl_mode,
+        sslrootcert=endpoint.ssl_root_cert,
+        clientcert=client,
+        superuser=cluster.superuser,
+        connect_timeout=CONNECT_TIMEOUT_S,
+        max_connections=MAX_CONNECTIONS,
+        opts=pulumi.ResourceOptions(protect=guarded, replace_on_changes=["host", "port"] if guarded else None),
+    )
+
+
+def _write_at_the_end(
+    project: Project,
+    desired: Desired,
+    records: pulumi.Output[list[connections.Record]],
+    resources: list[pulumi.CustomResource],
+    removed: tuple[str, ...],
+) -> None:
+    """Writes the connection files once every resource is there: never on preview, never after a failure."""
+    if pulumi.runtime.is_dry_run():
+        return
+
+    def write(parts: list[Any]) -> None:
+        try:
+            connections.write_files(project, desired.environment, parts[0], removed)
+        except GolabsError as error:
+            raise pulumi.RunError(str(error)) from None
+
+    pulumi.Output.all(records, *(resource.id for resource in resources)).apply(write)
+
+
+def _check_confirmation(settings: Settings) -> None:
+    """`up` of a guarded environment wants the database's name; a preview never asks."""
+    if not settings.policy.confirms_up or pulumi.runtime.is_dry_run():
+        return
+    if os.environ.get(CONFIRMATION_VARIABLE) != settings.database:
+        raise PolicyError(
+            f"{settings.environment} is guarded and this run is not confirmed; nothing was changed",
+            where=settings.source,
+            mend=f"read the preview, then: {CONFIRMATION_VARIABLE}={settings.database} pulumi up --stack "
+            f"{settings.environment} (or golabs up {settings.environment}, which asks)",
+        )
+
+
+def _read_memory(settings: Settings, project: Project) -> Memory:
+    """What the stack's own state, and the connection files, remember of earlier runs."""
+    reply = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": pulumi.get_stack()}).value
+    resources: dict[str, dict[str, Any]] = (reply or {}).get("outputs") or {}
+    outputs: dict[str, Any] = {}
+    managed: set[str] = set()
+    generated: dict[str, SecretStr] = {}
+    for urn, resource in resources.items():
+        kind, values = resource["type"], resource["outputs"]
+        if kind == "pulumi:pulumi:Stack":
+            outputs = values
+        elif kind == _ROLE and values.get("name"):
+            managed.add(values["name"])
+        elif kind == _RANDOM_PASSWORD:
+            generated |= _generated_password(settings, urn, values)
+    in_state = connections.known_passwords((outputs.get("connections") or {}).values())
+    in_files = connections.known_passwords(connections.read_records(project, settings.environment))
+    return Memory(
+        system_identifier=outputs.get("systemIdentifier"),
+        managed=frozenset(user for user in managed if parse_user_name(user)),
+        generated=generated,
+        passwords={
+            user: tuple(found[user] for found in (in_state, in_files) if user in found)
+            for user in {*in_state, *in_files}
+        },
+        holds_database=any(resource["type"] == _DATABASE for resource in resources.values()),
+    )
+
+
+def _generated_password(settings: Settings, urn: str, values: dict[str, Any]) -> dict[str, SecretStr]:
+    """A generated password in the state, by the user that it was generated for (`<service>-<kind>`)."""
+    service, _, kind = urn.rpartition("::")[2].rpartition("-")
+    if kind not in ("migration", "app") or "result" not in values:
+        return {}
+    return {settings.user(service, "migration" if kind == "migration" else "app"): SecretStr(values["result"])}
+
+
+def _parsed(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
