@@ -19,6 +19,9 @@ from .names import parse_user_name
 from .settings import Settings, password_faults
 from .stackfile import NAMESPACE
 
+OUTDATED_STATE = "the stack's state speaks of a database that is not on"
+"""How the Pulumi program begins to say that a disposable stack has to be refreshed first; `golabs up` then does."""
+
 
 @dataclass(frozen=True)
 class Memory:

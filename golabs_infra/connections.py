@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -25,6 +26,13 @@ from .project import Project
 
 Record = dict[str, Any]
 """environment, service, database, host, port, sslmode, schema, users; passwords in clear."""
+
+
+class ExportFormat(StrEnum):
+    """The forms that connection files are written in."""
+
+    YAML = "yaml"
+
 
 FOLDER_MODE = 0o700
 _SUFFIX = "-connections.yaml"

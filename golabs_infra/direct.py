@@ -29,6 +29,7 @@ from .plan import Change, plan, plan_database, plan_destroy
 from .project import Project
 from .settings import Settings
 from .sql import statements
+from .wording import describe
 
 LOCK_TIMEOUT_S = 60
 
@@ -100,6 +101,22 @@ class DirectEngine:
         )
         pending.unlink(missing_ok=True)
         return Outcome((*changes, *inside), decision.warnings, tuple(files))
+
+    def export(self) -> list[Path]:
+        """Writes the connection files again, from the configuration and from the files that are there."""
+        environment = self.settings.environment
+        kept = connections.known_passwords(connections.read_records(self.project, environment))
+        known = {**kept, **self.settings.passwords}
+        if unknown := [user for user in self.settings.users if user not in known]:
+            raise GolabsError(
+                f"no password is known for {', '.join(unknown)}",
+                where=self.settings.source,
+                mend=f"golabs up {environment}",
+            )
+        clear = {user: known[user].get_secret_value() for user in self.settings.users}
+        return connections.write_files(
+            self.project, environment, connections.build_records(self.desired, self.endpoint, clear)
+        )
 
     def destroy(self, progress: Callable[[Change], None] = lambda change: None) -> Outcome:
         """What the policy permits: drops everything (disposable), or forgets it (keep). Raises PolicyError if guarded."""
@@ -216,15 +233,11 @@ class DirectEngine:
                 raise
             except psycopg.Error as error:
                 raise ApplyError(
-                    f"the server refused {_in_words(change)}: {error.diag.message_primary or error}"
+                    f"the server refused {describe(change).text!r}: {error.diag.message_primary or error}"
                     + (f" ({error.diag.message_detail})" if error.diag.message_detail else ""),
                     where=f"{self.endpoint.address}/{self.settings.database}",
                     mend=error.diag.message_hint or "settle what it names and run this again; nothing is half done",
                 ) from error
-
-
-def _in_words(change: Change) -> str:
-    return type(change).__name__
 
 
 def _read_json(path: Path) -> dict[str, str]:

@@ -19,7 +19,7 @@ import pulumi_random as random
 from pydantic import SecretStr
 
 from . import connections
-from .adoption import Decision, Memory, decide
+from .adoption import OUTDATED_STATE, Decision, Memory, decide
 from .components import Database, DatabaseArgs, ServiceSchema, ServiceSchemaArgs
 from .endpoint import Endpoint
 from .errors import GolabsError, IdentityError, PolicyError
@@ -58,7 +58,7 @@ def _run(project: Project) -> None:
     decision = decide(settings, endpoint, cluster, memory, prover)
     if decision.outdated and memory.holds_database:
         raise IdentityError(
-            f"the stack's state speaks of a database that is not on {endpoint.address} (another server, or dropped)",
+            f"{OUTDATED_STATE} {endpoint.address} (another server, or dropped)",
             where=settings.source,
             mend=f"golabs up {settings.environment}, or: pulumi refresh --yes --stack {settings.environment}, then up",
         )

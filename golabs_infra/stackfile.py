@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from .policy import DEMONSTRATION_ENVIRONMENT, TST_PASSPHRASE
 from .project import PROJECT_NAME, Project
 
 NAMESPACE = f"{PROJECT_NAME}:"
+MAX_NODES = 100_000
+"""More than any configuration has; aliases of aliases reach it in a few lines."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,19 @@ class RawConfig:
     """
 
     environment: str
-    values: Mapping[str, object]
+    values: Mapping[str, object] = field(repr=False)
     source: str
     published_passphrase: Callable[[], bool]
 
 
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's core scalars, as Go reads them: `no`, `on` and dates stay strings; a key given twice is an error."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        node: yaml.Node | None = super().get_single_node()
+        if node is not None:
+            _count_nodes(node, {})
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[object] = set()
@@ -57,16 +65,44 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _count_nodes(node: yaml.Node, counted: dict[yaml.Node, int]) -> int:
+    """How many nodes there are with every alias written out. Raises as Go does: at a circle, or at far too many."""
+    if node in counted:
+        return counted[node]
+    counted[node] = MAX_NODES  # whoever meets it again from below is in a circle
+    children = node.value if isinstance(node, yaml.CollectionNode) else []
+    total = 1
+    for child in children:
+        for part in child if isinstance(child, tuple) else (child,):
+            total += _count_nodes(part, counted)
+    if total > MAX_NODES:
+        raise yaml.constructor.ConstructorError(
+            None, None, "it contains itself, or is too much, once its aliases are written out", node.start_mark
+        )
+    counted[node] = total
+    return total
+
+
+def _plain_scalar(tag: str, pattern: str, first: str) -> None:
+    """`first` holds the characters that such a scalar can begin with; none for the empty one."""
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"(?:{pattern})\Z"), list(first) or [""])
+
+
 _Loader.yaml_implicit_resolvers = {}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"true|True|TRUE|false|False|FALSE"), list("tTfF"))
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int", re.compile(r"[-+]?(0x[0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)"), list("-+0123456789")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?"), list("-+.0123456789")
-)
-_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"~|null|Null|NULL|"), ["~", "n", "N", ""])
-_Loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"<<"), ["<"])
+_plain_scalar("bool", "true|True|TRUE|false|False|FALSE", "tTfF")
+_plain_scalar("int", "[-+]?(0x[0-9a-fA-F]+|0o?[0-7]*|[1-9][0-9]*)", "-+0123456789")
+_plain_scalar("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789")
+_plain_scalar("null", "~|null|Null|NULL", "~nN")
+_plain_scalar("null", "", "")
+_plain_scalar("merge", "<<", "<")
+_Loader.add_constructor("tag:yaml.org,2002:merge", _Loader.construct_yaml_str)
+
+_QUOTE_IT = {
+    "found undefined alias": "*",
+    "could not determine a constructor for the tag": "!",
+    "found undefined tag handle": "!",
+}
+"""Complaints that repeat the value, which may be a password, and the character that it begins with."""
 
 
 def _load_mapping(path: Path) -> Mapping[str, object]:
@@ -76,11 +112,14 @@ def _load_mapping(path: Path) -> Mapping[str, object]:
         raise ConfigError(
             [Fault("encoding", f"byte {error.start} is not UTF-8", "save the file as UTF-8")], where=path.name
         ) from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except OSError as error:
+        raise ConfigError(
+            [Fault("file", f"it can't be read: {error.strerror}", "make it readable for you")], where=path.name
+        ) from None
+    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "YAML"
-        problem = getattr(error, "problem", None) or "it is not YAML that can be read"
-        raise ConfigError([Fault(place, str(problem), "correct the YAML there")], where=path.name) from None
+        raise ConfigError([Fault(place, *_yaml_problem(error))], where=path.name) from None
     if document is None:
         return {}
     if not isinstance(document, dict):
@@ -90,14 +129,22 @@ def _load_mapping(path: Path) -> Mapping[str, object]:
     return document
 
 
+def _yaml_problem(error: Exception) -> tuple[str, str]:
+    problem = str(getattr(error, "problem", None) or "it is not YAML that can be read")
+    for complaint, sign in _QUOTE_IT.items():
+        if problem.startswith(complaint):
+            return f"a value begins with {sign}, which means something else in YAML", "put the value in quotes"
+    return problem, "correct the YAML there"
+
+
 @dataclass(frozen=True)
 class StackFile:
     """One stack's file, parsed and not yet decrypted."""
 
     path: Path
     environment: str
-    document: Mapping[str, object]
-    project_config: Mapping[str, object]
+    document: Mapping[str, object] = field(repr=False)
+    project_config: Mapping[str, object] = field(repr=False)
 
     @classmethod
     def read(cls, project: Project, environment: str) -> StackFile:
@@ -124,7 +171,7 @@ class StackFile:
         """The keys of our namespace as they stand in the files, `{secure: ...}` untouched; the stack's own win."""
         values: dict[str, object] = {}
         for name, entry in self.project_config.items():
-            key = name.removeprefix(NAMESPACE)
+            key = str(name).removeprefix(NAMESPACE)
             if ":" not in key:
                 declared = isinstance(entry, dict) and not _is_secure(entry)
                 values[key] = (
@@ -160,9 +207,17 @@ class StackFile:
             "",
         )
 
+    @property
+    def has_secrets(self) -> bool:
+        """Whether any value of our namespace is encrypted."""
+        return any(True for _ in _secure_values(self.values))
+
     def has_published_passphrase(self) -> bool:
         """Whether tst's published passphrase opens this stack's secrets (takes about 0.3 s)."""
-        return self.encryption_salt is not None and passphrases.unlock(TST_PASSPHRASE, self.encryption_salt) is not None
+        try:
+            return bool(self.encryption_salt and passphrases.unlock(TST_PASSPHRASE, self.encryption_salt))
+        except SecretsError:
+            return False  # a damaged salt, which no passphrase opens
 
     def decrypted(self, environ: Mapping[str, str]) -> RawConfig:
         """The configuration with every secret decrypted; the passphrase is looked for in `environ`.
@@ -176,7 +231,7 @@ class StackFile:
                 mend=f"install the Pulumi CLI (golabs setup), or run with --engine pulumi: golabs up {self.environment} --engine pulumi",
             )
         crypter: passphrases.PassphraseCrypter | None = None
-        if any(True for _ in _secure_values(self.values)):
+        if self.has_secrets:
             crypter = self._crypter(environ)
         values = {
             key: _decrypt(value, crypter, f"{NAMESPACE}{key}", self.path.name) for key, value in self.values.items()
@@ -198,7 +253,10 @@ class StackFile:
                 where=self.path.name,
                 mend="export PULUMI_CONFIG_PASSPHRASE=... or PULUMI_CONFIG_PASSPHRASE_FILE=/path/to/file",
             )
-        crypter = passphrases.unlock(phrase, self.encryption_salt)
+        try:
+            crypter = passphrases.unlock(phrase, self.encryption_salt)
+        except SecretsError as error:
+            raise SecretsError(error.what, where=self.path.name, mend=error.mend) from error
         if crypter is None:
             raise SecretsError(
                 "the passphrase is not the one of this stack",
@@ -210,18 +268,24 @@ class StackFile:
 
 def stack_passphrase(environment: str, environ: Mapping[str, str]) -> str | None:
     """The passphrase for a stack as Pulumi finds it (variable, then file), else tst's published one for tst."""
+    given = _given_passphrase(environ)
+    return TST_PASSPHRASE if given is None and environment == DEMONSTRATION_ENVIRONMENT else given
+
+
+def _given_passphrase(environ: Mapping[str, str]) -> str | None:
     if "PULUMI_CONFIG_PASSPHRASE" in environ:
         return environ["PULUMI_CONFIG_PASSPHRASE"]
     if file := environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
         try:
-            return Path(file).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
+            # Any bytes do, as in a variable of the environment: Pulumi takes them as they are.
+            return Path(file).read_text(encoding="utf-8", errors="surrogateescape").strip()
+        except OSError as error:
             raise SecretsError(
-                f"the file can't be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}",
+                f"the file can't be read: {error.strerror}",
                 where="PULUMI_CONFIG_PASSPHRASE_FILE",
                 mend="name a readable file that holds the passphrase alone",
             ) from None
-    return TST_PASSPHRASE if environment == DEMONSTRATION_ENVIRONMENT else None
+    return None
 
 
 def raw_config_of_engine(
@@ -241,11 +305,7 @@ def raw_config_of_engine(
     marked = {
         key: _mark_secrets(value, written.get(key)) if key in secret_keys else value for key, value in values.items()
     }
-    published = (
-        file.has_published_passphrase
-        if file
-        else (lambda: os.environ.get("PULUMI_CONFIG_PASSPHRASE") == TST_PASSPHRASE)
-    )
+    published = file.has_published_passphrase if file else (lambda: _given_passphrase(os.environ) == TST_PASSPHRASE)
     return RawConfig(environment, marked, f"Pulumi.{environment}.yaml", published)
 
 
@@ -256,7 +316,7 @@ def _mark_secrets(value: object, written: object) -> object:
         return {key: _mark_secrets(inner, below.get(key)) for key, inner in value.items()}
     if isinstance(value, list):
         return [_mark_secrets(inner, None) for inner in value]
-    return value if isinstance(value, str) and value == written else SecretStr(str(value))
+    return SecretStr(value) if isinstance(value, str) and value != written else value
 
 
 def _is_secure(node: object) -> bool:

@@ -1,0 +1,5 @@
+"""`python -m golabs_infra` is `golabs`."""
+
+from .cli import main
+
+main()

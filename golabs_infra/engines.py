@@ -1,0 +1,51 @@
+"""Chooses the engine of a run and says why. Pure: it is told what is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .errors import EngineError
+from .policy import Policy
+from .toolchain import Toolchain
+
+
+class EngineChoice(StrEnum):
+    """What `--engine` takes."""
+
+    AUTO = "auto"
+    PULUMI = "pulumi"
+    DIRECT = "direct"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The engine of a run (`pulumi` or `direct`) and the reason, in words."""
+
+    engine: EngineChoice
+    reason: str
+
+
+def choose_engine(
+    requested: EngineChoice, environment: str, policy: Policy, embedded: bool, toolchain: Toolchain
+) -> Chosen:
+    """`auto` takes pulumi where it is complete, else direct, but that only on the embedded server.
+
+    Raises EngineError where the engine can't be had.
+    """
+    install = "golabs setup"
+    if requested is EngineChoice.DIRECT:
+        return Chosen(EngineChoice.DIRECT, "asked for by --engine direct")
+    missing = " and ".join(toolchain.missing)
+    if requested is EngineChoice.PULUMI:
+        if missing:
+            raise EngineError(f"the Pulumi engine can't run: {missing} not found", mend=install)
+        return Chosen(EngineChoice.PULUMI, f"asked for by --engine pulumi ({toolchain.cli})")
+    if not missing:
+        return Chosen(EngineChoice.PULUMI, f"the Pulumi CLI and its plugins are here ({toolchain.cli})")
+    if embedded and not policy.protects:
+        return Chosen(EngineChoice.DIRECT, f"{missing} not found, and the embedded server needs no more")
+    raise EngineError(
+        f"{environment} needs the Pulumi engine, which can't run here: {missing} not found",
+        mend=f"{install}; or, without state and previews of Pulumi: --engine direct",
+    )

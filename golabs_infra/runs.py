@@ -1,0 +1,115 @@
+"""What a command needs to know of a stack before an engine runs: its file, policy, engine, settings and server.
+
+It reads files and looks for the toolchain; it starts the embedded server when told to, and prints nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from .direct import DirectEngine
+from .endpoint import Endpoint
+from .engines import Chosen, EngineChoice, choose_engine
+from .errors import ConfigError, Fault
+from .names import database_name
+from .policy import POLICIES, Policy, policy_of
+from .project import Project
+from .server import EmbeddedServer, ServerStatus
+from .settings import Settings, read_settings
+from .stackfile import NAMESPACE, RawConfig, StackFile
+from .target import resolve_endpoint
+from .toolchain import Toolchain, find_toolchain
+
+if TYPE_CHECKING:
+    from .stacks import PulumiEngine
+
+
+@dataclass(frozen=True)
+class Run:
+    """One command's view of one environment."""
+
+    project: Project
+    environment: str
+    requested: EngineChoice
+    environ: Mapping[str, str]
+
+    @cached_property
+    def file(self) -> StackFile:
+        """The stack's file."""
+        return StackFile.read(self.project, self.environment)
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The stack's policy, which stands in its file in plain text."""
+        declared = self.file.values.get("policy")
+        try:
+            return policy_of(self.environment, declared if isinstance(declared, str) and declared in POLICIES else None)
+        except ValueError as error:
+            mend = f"pulumi config set policy disposable|keep|guarded --stack {self.environment}"
+            raise ConfigError([Fault(f"{NAMESPACE}policy", str(error), mend)], where=self.file.path.name) from None
+
+    @property
+    def database(self) -> str:
+        """`go-labs-<env>`."""
+        return database_name(self.environment)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the stack lives on the embedded server."""
+        return self.file.values.get("server") == "embedded"
+
+    @cached_property
+    def toolchain(self) -> Toolchain:
+        """What there is of Pulumi."""
+        return find_toolchain(self.environ)
+
+    @cached_property
+    def chosen(self) -> Chosen:
+        """The engine and why."""
+        return choose_engine(self.requested, self.environment, self.policy, self.embedded, self.toolchain)
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether the direct engine was chosen."""
+        return self.chosen.engine is EngineChoice.DIRECT
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The validated settings; secrets of other providers than a passphrase are decrypted by the Pulumi CLI."""
+        if self.file.uses_passphrase or not self.file.has_secrets or self.is_direct:
+            return read_settings(self.file.decrypted(self.environ))
+        return read_settings(
+            RawConfig(self.environment, self.pulumi.config(), self.file.path.name, self.file.has_published_passphrase)
+        )
+
+    def check_configuration(self) -> None:
+        """Raises every fault of the configuration at once, before an engine starts, where it can be read here."""
+        if self.file.uses_passphrase or not self.file.has_secrets:
+            read_settings(self.file.decrypted(self.environ))
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The server. Raises ServerError where it is the embedded one and does not run."""
+        return resolve_endpoint(self.settings, self.project)
+
+    @cached_property
+    def direct(self) -> DirectEngine:
+        """The direct engine."""
+        return DirectEngine(self.project, self.settings, self.endpoint)
+
+    @cached_property
+    def pulumi(self) -> PulumiEngine:
+        """The Pulumi engine."""
+        from .stacks import PulumiEngine
+
+        return PulumiEngine(self.project, self.environment, self.toolchain, self.environ)
+
+    def start_server(self) -> ServerStatus | None:
+        """Starts the embedded server if the stack lives there and it does not run; gives its status then."""
+        if not self.embedded:
+            return None
+        server = EmbeddedServer(self.project.server_home)
+        return None if server.status().running else server.start()

@@ -1,0 +1,164 @@
+"""Changes in words: one line for each, the same for preview, up and errors. Pure text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import singledispatch
+
+from .model import PUBLIC, DefaultPrivileges, Grant
+from .plan import (
+    AllowConnections,
+    AlterRole,
+    AlterSchemaOwner,
+    BorrowMembership,
+    Change,
+    CreateDatabase,
+    CreateExtension,
+    CreateRole,
+    CreateSchema,
+    DropDatabase,
+    DropOwned,
+    DropRole,
+    DropSchema,
+    GrantDefaultPrivileges,
+    GrantPrivileges,
+    ReturnMembership,
+    RevokeDefaultPrivileges,
+    RevokePrivileges,
+    SetPassword,
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A change in words: `+` made, `~` changed, `-` taken away, and what."""
+
+    symbol: str
+    text: str
+
+
+@singledispatch
+def describe(change: Change) -> Line:
+    """One line that says what a change does."""
+    raise AssertionError(f"no words for {type(change).__name__}")
+
+
+@describe.register
+def _(change: CreateDatabase) -> Line:
+    return Line("+", f"database {change.name}")
+
+
+@describe.register
+def _(change: AllowConnections) -> Line:
+    return Line("~", f"database {change.database}: connections allowed again")
+
+
+@describe.register
+def _(change: DropDatabase) -> Line:
+    return Line("-", f"database {change.name}, with everything in it")
+
+
+@describe.register
+def _(change: CreateRole) -> Line:
+    return Line("+", f"user {change.role.name}")
+
+
+@describe.register
+def _(change: AlterRole) -> Line:
+    wanted, current = change.role, change.current.role
+    names = [name for name in vars(wanted) if getattr(wanted, name) != getattr(current, name)]
+    differences = [
+        f"{name.replace('_', ' ')} {_value(getattr(current, name))} -> {_value(getattr(wanted, name))}"
+        for name in names
+    ]
+    if change.current.expires:
+        differences.append("no expiry")
+    return Line("~", f"user {wanted.name}: {', '.join(differences)}")
+
+
+@describe.register
+def _(change: SetPassword) -> Line:
+    return Line("~", f"user {change.role}: password")
+
+
+@describe.register
+def _(change: BorrowMembership) -> Line:
+    return Line("~", f"the admin acts as {change.role} for this transaction")
+
+
+@describe.register
+def _(change: ReturnMembership) -> Line:
+    return Line("~", f"the admin no longer acts as {change.role}")
+
+
+@describe.register
+def _(change: CreateSchema) -> Line:
+    return Line("+", f"schema {change.schema.name}")
+
+
+@describe.register
+def _(change: AlterSchemaOwner) -> Line:
+    return Line("~", f"schema {change.schema.name}: owner -> {change.schema.owner}")
+
+
+@describe.register
+def _(change: CreateExtension) -> Line:
+    return Line("+", f"extension {change.extension.name} in schema {change.extension.schema}")
+
+
+@describe.register
+def _(change: GrantPrivileges) -> Line:
+    return Line("+", _privileges(change.grant, "to"))
+
+
+@describe.register
+def _(change: RevokePrivileges) -> Line:
+    return Line("-", _privileges(change.grant, "from"))
+
+
+@describe.register
+def _(change: GrantDefaultPrivileges) -> Line:
+    return Line("+", _later(change.entry, "to"))
+
+
+@describe.register
+def _(change: RevokeDefaultPrivileges) -> Line:
+    return Line("-", _later(change.entry, "from"))
+
+
+@describe.register
+def _(change: DropSchema) -> Line:
+    return Line("-", f"schema {change.name}, with everything in it")
+
+
+@describe.register
+def _(change: DropOwned) -> Line:
+    return Line("-", f"what {change.role} owns or may do in the database")
+
+
+@describe.register
+def _(change: DropRole) -> Line:
+    return Line("-", f"user {change.name}")
+
+
+def _value(value: object) -> str:
+    return ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value).lower()
+
+
+def _grantee(name: str) -> str:
+    return "PUBLIC" if name == PUBLIC else name
+
+
+def _privileges(grant: Grant, preposition: str) -> str:
+    match grant.kind:
+        case "database":
+            target = "the database"
+        case "schema":
+            target = f"schema {grant.schema}"
+        case kind:
+            target = f"{kind} {grant.schema}.{grant.relation}" if grant.relation else f"all {kind}s in {grant.schema}"
+    return f"{', '.join(grant.privileges)} on {target} {preposition} {_grantee(grant.grantee)}"
+
+
+def _later(entry: DefaultPrivileges, preposition: str) -> str:
+    return f"{', '.join(entry.privileges)} on later {entry.kind}s in {entry.schema} {preposition} {_grantee(entry.grantee)}"
