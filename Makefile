@@ -1,0 +1,42 @@
+# Two commands: `make up` provisions tst on the embedded PostgreSQL, `make test` runs the tests. Both set up what they need.
+
+PYTHON ?= python3
+BIN := .venv/bin
+RUNTIME := .venv/.runtime
+DEVELOPMENT := .venv/.development
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help up test lint down clean
+
+help: ## show this
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+
+up: $(RUNTIME) ## set up, then provision tst on the embedded PostgreSQL
+	$(BIN)/python -m golabs_infra up tst
+
+test: $(DEVELOPMENT) ## set up, then run every test that can run here
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(DEVELOPMENT) ## ruff and mypy
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+
+down: $(RUNTIME) ## stop the embedded PostgreSQL; its data stays
+	$(BIN)/python -m golabs_infra server stop
+
+clean: ## remove what tools made; never state, data, output or configuration
+	rm -rf .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	find golabs_infra tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUNTIME): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("golabs-infra needs Python 3.11 or later, and $(PYTHON) is %d.%d: make PYTHON=/path/to/python3.11 ..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@echo "setting up .venv (once, about a minute)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) --editable .
+	@touch $@
+
+$(DEVELOPMENT): $(RUNTIME)
+	@$(PIP) --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,105 @@
+"""What all rings share: a project folder of one's own, and a server on a port of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import yaml
+
+from golabs_infra.connecting import connect_admin
+from golabs_infra.direct import DirectEngine
+from golabs_infra.endpoint import Endpoint
+from golabs_infra.project import Project
+from golabs_infra.server import EmbeddedServer
+from golabs_infra.settings import Settings, read_settings
+from golabs_infra.stackfile import RawConfig, StackFile
+from golabs_infra.target import embedded_endpoint, resolve_endpoint
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def raw_config(environment: str = "tst", /, **values: object) -> RawConfig:
+    """A configuration as the engines read it: `services` and the embedded server unless said otherwise.
+
+    Keys are the contract's own (`adminPassword`); a value of None leaves a default out.
+    """
+    given: dict[str, object] = {"server": "embedded", "services": ["billing", "catalog", "order"]} | values
+    return RawConfig(
+        environment,
+        {key: value for key, value in given.items() if value is not None},
+        f"Pulumi.{environment}.yaml",
+        lambda: False,
+    )
+
+
+def make_settings(environment: str = "tst", /, **values: object) -> Settings:
+    """Validated settings of such a configuration."""
+    return read_settings(raw_config(environment, **values))
+
+
+def make_project(folder: Path) -> Project:
+    """A project folder that has a Pulumi.yaml and nothing else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "Pulumi.yaml").write_text("name: golabs-infra\nruntime: python\n", encoding="utf-8")
+    return Project(folder)
+
+
+def write_stack(project: Project, environment: str, endpoint: Endpoint | None = None, /, **values: object) -> None:
+    """Writes Pulumi.<env>.yaml in plain text; `endpoint` as host, port and admin."""
+    config: dict[str, object] = dict(values)
+    if endpoint is None:
+        config.setdefault("server", "embedded")
+    else:
+        config |= {
+            "host": endpoint.host,
+            "port": endpoint.port,
+            "adminUser": endpoint.admin_user,
+            "adminPassword": endpoint.admin_password.get_secret_value(),
+            "sslMode": endpoint.ssl_mode,
+        }
+    document = {"config": {f"golabs-infra:{key}": value for key, value in config.items()}}
+    project.stack_file(environment).write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+
+
+def direct_engine(project: Project, environment: str = "tst") -> DirectEngine:
+    """The direct engine as `golabs --engine direct` makes it, from the project's files."""
+    settings = read_settings(StackFile.read(project, environment).decrypted(os.environ))
+    return DirectEngine(project, settings, resolve_endpoint(settings, project))
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running_server(home: Path, *, major: int = 18, settings: Mapping[str, str] | None = None) -> Iterator[Endpoint]:
+    """An embedded server for the length of a test; gives the superuser's endpoint."""
+    server = EmbeddedServer(home, port=free_port(), major=major, settings=settings or {})
+    server.start()
+    try:
+        yield embedded_endpoint(server, "tests")
+    finally:
+        server.stop()
+
+
+def wipe(endpoint: Endpoint) -> None:
+    """Drops every database and role that tests can have made on a server."""
+    with connect_admin(endpoint) as admin:
+        for (name,) in admin.execute(
+            "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'"
+        ).fetchall():
+            admin.execute(psycopg.sql.SQL("DROP DATABASE {} WITH (FORCE)").format(psycopg.sql.Identifier(name)))
+        for (name,) in admin.execute(
+            r"SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' AND rolname <> current_user"
+        ).fetchall():
+            admin.execute(psycopg.sql.SQL("DROP OWNED BY {} CASCADE").format(psycopg.sql.Identifier(name)))
+            admin.execute(psycopg.sql.SQL("DROP ROLE {}").format(psycopg.sql.Identifier(name)))
