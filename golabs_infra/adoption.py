@@ -7,7 +7,7 @@ refuse the same things with the same words.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from pydantic import SecretStr
@@ -49,10 +49,14 @@ class Origin(Enum):
 
 @dataclass(frozen=True)
 class Password:
-    """A user's password; `value` is None where the engine generates it, or holds the one it generated before."""
+    """A user's password; `value` is None where the engine generates it, or holds the one it generated before.
+
+    `generated_before` tells that the engine's state holds a generated one, used or not.
+    """
 
     origin: Origin
     value: SecretStr | None
+    generated_before: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,7 +175,8 @@ def choose_passwords(
     chosen: dict[str, Password] = {}
     for user in settings.users:
         try:
-            chosen[user] = _choose(user, settings, cluster, memory, proves)
+            password = _choose(user, settings, cluster, memory, proves)
+            chosen[user] = replace(password, generated_before=user in memory.generated)
         except _UnknownPasswordError as unknown:
             parts = parse_user_name(user)
             path = f"{NAMESPACE}passwords.{parts.service}.{parts.kind}" if parts else user
@@ -206,9 +211,12 @@ def _choose(
             return Password(Origin.CONFIGURED, configured)
         raise _UnknownPasswordError("it exists already, and the configured password is not the one that it has")
     generated = memory.generated.get(user)
-    if generated is not None and (free or user in memory.managed or proves(user, generated)):
-        return Password(Origin.GENERATED, None)
     known = memory.passwords.get(user, ())
+    if generated is not None:
+        # A configured password that was taken out again is still the one that the user has: no way back by itself.
+        in_use = user in memory.managed and generated in (known[:1] or (generated,))
+        if free or in_use or proves(user, generated):
+            return Password(Origin.GENERATED, None)
     for password in known:
         if free or proves(user, password):
             return Password(Origin.KEPT, password)

@@ -28,7 +28,7 @@ from .server import DEFAULT_PORT, EmbeddedServer, ServerStatus
 from .wording import describe
 
 if TYPE_CHECKING:
-    from .stacks import Notice, Report, Step
+    from .stacks import Notice, PulumiEngine, Report, Step
 
 EXIT_FAILED = 1
 EXIT_USAGE = 64
@@ -113,13 +113,14 @@ def setup(context: typer.Context) -> None:
 def env(context: typer.Context, environment: Environment) -> None:
     """Print what a shell must export for plain pulumi commands: eval "$(golabs env tst)"."""
     run = _invocation(context).run(environment, EngineChoice.PULUMI)
-    if run.chosen.engine is EngineChoice.PULUMI:
-        variables = run.pulumi.prepare()
-        screen = Screen(as_json=True)
-        screen.raw(
-            "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items())).rstrip()
-        )
-        screen.line(f"this shell is ready for pulumi commands on {environment}: pulumi up --stack {environment}")
+    screen = Screen(as_json=True)
+    try:
+        variables = _pulumi(run).prepare()
+    except GolabsError:
+        screen.raw("false  # golabs env failed; this makes `eval ... && pulumi up` stop here")
+        raise
+    screen.raw("\n".join(f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())))
+    screen.line(f"this shell is ready for pulumi commands on {environment}: pulumi up --stack {environment}")
 
 
 @app.command()
@@ -264,6 +265,13 @@ def _invocation(context: typer.Context) -> Invocation:
     if found is None:
         raise AssertionError("the callback sets it before any command")
     return found
+
+
+def _pulumi(run: Run) -> PulumiEngine:
+    """The Pulumi engine of a run that asked for it. Raises EngineError where it can't run here."""
+    if run.is_direct:
+        raise AssertionError("the run asked for the Pulumi engine")
+    return run.pulumi
 
 
 def _relative(path: Path, project: Project) -> str:

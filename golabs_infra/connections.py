@@ -7,7 +7,9 @@ takes its place, so that a failure leaves the old ones. This module speaks to no
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -88,16 +90,29 @@ def jdbc_url(endpoint: Endpoint, database: str, user: str, password: str) -> str
 
 
 def _url_host(endpoint: Endpoint) -> str:
-    return f"[{endpoint.host}]" if ":" in endpoint.host else quote(endpoint.host, safe="")
+    host = quote(endpoint.host, safe=":")
+    return f"[{host}]" if ":" in host else host
 
 
 def _query(options: Mapping[str, str]) -> str:
     return urlencode(options, quote_via=quote)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes also what only other readers than ours take for a number or a boolean, such as 1e9, 0o17 or y."""
+
+
+def _string(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    ambiguous = re.match(r"[-+.0-9]|[yYnN]\Z", text)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if ambiguous else None)
+
+
+_Dumper.add_representer(str, _string)
+
+
 def render_yaml(record: Record) -> str:
     """The connection file's text."""
-    body = yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=10_000)
+    body = yaml.dump(record, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
     return _HEADER.format(environment=record["environment"]) + body
 
 
@@ -117,6 +132,8 @@ def write_files(
         folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         folder.chmod(FOLDER_MODE)
         for path, text in texts.items():
+            if path.is_dir():  # the one thing that could stop a rename between two others
+                raise IsADirectoryError(errno.EISDIR, f"{path.name} is a folder")
             prepared[path] = prepare_private(folder, text)
         for path, temporary in prepared.items():
             os.replace(temporary, path)
@@ -144,21 +161,20 @@ def read_records(project: Project, environment: str) -> list[Record]:
             users = record["users"]
             for kind in USER_KINDS:
                 str(users[kind]["username"]), str(users[kind]["password"])
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
             raise GolabsError(
                 f"the connection file can't be read ({type(error).__name__})",
                 where=str(path),
                 mend=f"move it out of the way; golabs export {environment} makes it again from the stack's state",
-            ) from error
+            ) from None  # a YAML error quotes the line, which may be the password's
         records.append(record)
     return records
 
 
 def known_passwords(records: Iterable[Record]) -> dict[str, SecretStr]:
     """The passwords in records, by user name."""
-    return {
-        user["username"]: SecretStr(str(user["password"])) for record in records for user in record["users"].values()
-    }
+    users = [record["users"][kind] for record in records for kind in USER_KINDS]
+    return {user["username"]: SecretStr(str(user["password"])) for user in users}
 
 
 def remove_files(project: Project, environment: str) -> list[Path]:

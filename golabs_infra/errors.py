@@ -17,6 +17,7 @@ This module prints nothing and knows nothing of PostgreSQL or Pulumi.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -57,10 +58,15 @@ class FaultsError(GolabsError):
     title = "problem"
 
     def __init__(self, faults: Iterable[Fault], *, where: str) -> None:
-        self.faults = tuple(sorted(set(faults)))
+        self.faults = tuple(sorted(set(faults), key=lambda fault: (_natural(fault.where), fault)))
         count = f"1 {self.title}" if len(self.faults) == 1 else f"{len(self.faults)} {self.title}s"
         lines = "".join(f"\n  - {fault}" for fault in self.faults)
         super().__init__(f"{count}{lines}", where=where)
+
+
+def _natural(path: str) -> list[str | int]:
+    """A key that sorts services[2] before services[10]."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", path)]
 
 
 class ConfigError(FaultsError):

@@ -10,7 +10,12 @@ from pathlib import Path
 def write_private(path: Path, text: str) -> None:
     """Puts `text` into `path`, 0600 in a 0700 folder; a reader sees the old or the new text, never a part."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.replace(prepare_private(path.parent, text), path)
+    temporary = prepare_private(path.parent, text)
+    try:
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
 
 
 def prepare_private(folder: Path, text: str) -> str:

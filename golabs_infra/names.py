@@ -63,7 +63,7 @@ def service_name_problem(name: str, environment: str) -> tuple[str, str] | None:
     if name in RESERVED_SCHEMAS or name.startswith("pg_"):
         return (
             f"{name!r} is a reserved schema name",
-            "choose another name for the service, such as " + repr(f"{name.removeprefix('pg_')}_service"),
+            f"choose another name for the service, such as {f'service_{name}'!r}",
         )
     longest = user_name(name, "migration", environment)
     excess = len(longest.encode()) - MAX_NAME_BYTES

@@ -81,4 +81,6 @@ def create(passphrase: str) -> tuple[PassphraseCrypter, str]:
 
 
 def _derive_key(passphrase: str, salt: bytes) -> bytes:
-    return hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, ITERATIONS, KEY_BYTES)
+    # Python hands on bytes of the environment that are no UTF-8 as surrogates; Pulumi takes the bytes.
+    phrase = passphrase.encode(errors="surrogateescape")
+    return hashlib.pbkdf2_hmac("sha256", phrase, salt, ITERATIONS, KEY_BYTES)

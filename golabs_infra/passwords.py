@@ -27,7 +27,7 @@ ITERATIONS = 4096
 SALT_BYTES = 16
 
 _NEW_PASSWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_VERIFIER = re.compile(r"SCRAM-SHA-256\$([0-9]{1,9}):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)")
+_VERIFIER = re.compile(r"SCRAM-SHA-256\$([1-9][0-9]{0,8}):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)")
 
 
 def generate() -> str:
@@ -78,7 +78,7 @@ def verifier_matches(verifier: str | None, password: str, role: str) -> bool:
         return False
     if verifier.startswith("md5"):
         digest = hashlib.md5((password + role).encode(), usedforsecurity=False).hexdigest()
-        return hmac.compare_digest(verifier, f"md5{digest}")
+        return hmac.compare_digest(verifier.encode(), f"md5{digest}".encode())
     found = _VERIFIER.fullmatch(verifier)
     if found is None:
         return False
@@ -90,23 +90,25 @@ def verifier_matches(verifier: str | None, password: str, role: str) -> bool:
 
 
 def _saslprep(password: str) -> str:
-    """RFC 4013 as PostgreSQL applies it: a password that can't be prepared is used as it is."""
+    """RFC 4013 as PostgreSQL applies it: a password that can't be prepared is used as it is.
+
+    Like saslprep.c it looks for what is prohibited before it normalises, and takes U+200B for a space.
+    """
     if password.isascii():
         return password
     mapped = "".join(
         " " if stringprep.in_table_c12(character) else character
         for character in password
-        if not stringprep.in_table_b1(character)
+        if stringprep.in_table_c12(character) or not stringprep.in_table_b1(character)
     )
-    prepared = unicodedata.ucd_3_2_0.normalize("NFKC", mapped)
-    if not prepared or any(_prohibited(character) for character in prepared):
+    if not mapped or any(_prohibited(character) for character in mapped):
         return password
-    if any(stringprep.in_table_d1(character) for character in prepared) and (
-        any(stringprep.in_table_d2(character) for character in prepared)
-        or not (stringprep.in_table_d1(prepared[0]) and stringprep.in_table_d1(prepared[-1]))
+    if any(stringprep.in_table_d1(character) for character in mapped) and (
+        any(stringprep.in_table_d2(character) for character in mapped)
+        or not (stringprep.in_table_d1(mapped[0]) and stringprep.in_table_d1(mapped[-1]))
     ):
         return password
-    return prepared
+    return unicodedata.normalize("NFKC", mapped)
 
 
 def _prohibited(character: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ from .target import resolve_endpoint
 SALT_BYTES = 32
 CONNECT_TIMEOUT_S = 15
 MAX_CONNECTIONS = 8
+_NO_ORGANIZATION = "organization"
+"""What backends without organizations call theirs; not every one of them takes it in a stack's name."""
 _ROLE = "postgresql:index/role:Role"
 _DATABASE = "postgresql:index/database:Database"
 _RANDOM_PASSWORD = "random:index/randomPassword:RandomPassword"  # noqa: S105  (a type's name)
@@ -52,7 +54,8 @@ def _run(project: Project) -> None:
     settings = read_settings(read_engine_config(pulumi.get_stack(), project))
     _check_confirmation(settings)
     endpoint = resolve_endpoint(settings, project)
-    memory = _read_memory(settings, project)
+    state = _read_state()
+    memory = _remember(settings, project, state)
     cluster = look_at(endpoint, settings.environment, settings.database, settings.users)
     prover = PasswordProver(endpoint, settings.database, cluster)
     decision = decide(settings, endpoint, cluster, memory, prover)
@@ -64,7 +67,7 @@ def _run(project: Project) -> None:
         )
     for warning in decision.warnings:
         pulumi.log.warn(warning)
-    declare(project, settings, endpoint, cluster, decision)
+    declare(project, settings, endpoint, cluster, decision, _generated_passwords(settings, state))
 
 
 def read_engine_config(stack: str, project: Project) -> RawConfig:
@@ -80,8 +83,18 @@ def read_engine_config(stack: str, project: Project) -> RawConfig:
     return raw_config_of_engine(stack, values, keys, project)
 
 
-def declare(project: Project, settings: Settings, endpoint: Endpoint, cluster: Cluster, decision: Decision) -> None:
-    """Declares every resource and the stack's outputs; has the connection files written when all is done."""
+def declare(
+    project: Project,
+    settings: Settings,
+    endpoint: Endpoint,
+    cluster: Cluster,
+    decision: Decision,
+    generated: Collection[str] = (),
+) -> None:
+    """Declares every resource and the stack's outputs; has the connection files written when all is done.
+
+    `generated` are the users that the stack's state holds a generated password of, used or not.
+    """
     desired, policy = expand(settings), settings.policy
     existing = frozenset(cluster.roles)
     provider = _declare_provider(settings, endpoint, cluster)
@@ -89,7 +102,9 @@ def declare(project: Project, settings: Settings, endpoint: Endpoint, cluster: C
     services = [
         ServiceSchema(
             service.name,
-            ServiceSchemaArgs(service, policy, provider, dict(decision.passwords), salt.base64, existing),
+            ServiceSchemaArgs(
+                service, policy, provider, decision.passwords, salt.base64, existing, frozenset(generated)
+            ),
             opts=pulumi.ResourceOptions(protect=policy.protects),
         )
         for service in desired.services
@@ -113,7 +128,11 @@ def declare(project: Project, settings: Settings, endpoint: Endpoint, cluster: C
     removed = decision.removed_services if policy.drops else ()
     _write_at_the_end(project, desired, records, resources, removed)
     pulumi.export("database", settings.database)
-    pulumi.export("systemIdentifier", cluster.system_identifier)
+    # The stack belongs to the server once the database is there: a first `up` that fails earlier can be run again.
+    identity = pulumi.Output.from_input(cluster.system_identifier)
+    pulumi.export(
+        "systemIdentifier", identity if cluster.database_exists else database.database.id.apply(lambda _: identity)
+    )
     by_service = records.apply(lambda listed: {record["service"]: record for record in listed})
     pulumi.export("connections", pulumi.Output.secret(by_service))
 
@@ -176,41 +195,54 @@ def _check_confirmation(settings: Settings) -> None:
         )
 
 
-def _read_memory(settings: Settings, project: Project) -> Memory:
+def _read_state() -> dict[str, dict[str, Any]]:
+    """The resources of the stack's own state by URN, each with `type` and `outputs`; secrets in clear."""
+    # On Pulumi Cloud a bare name is looked for in the user's default organization, which need not be the stack's.
+    organization = pulumi.get_organization()
+    stack = pulumi.get_stack()
+    name = stack if organization in (None, "", _NO_ORGANIZATION) else f"{organization}/{stack}"
+    reply = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": name}).value
+    return (reply or {}).get("outputs") or {}
+
+
+def _remember(settings: Settings, project: Project, state: Mapping[str, dict[str, Any]]) -> Memory:
     """What the stack's own state, and the connection files, remember of earlier runs."""
-    reply = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": pulumi.get_stack()}).value
-    resources: dict[str, dict[str, Any]] = (reply or {}).get("outputs") or {}
     outputs: dict[str, Any] = {}
     managed: set[str] = set()
-    generated: dict[str, SecretStr] = {}
-    for urn, resource in resources.items():
+    for resource in state.values():
         kind, values = resource["type"], resource["outputs"]
         if kind == "pulumi:pulumi:Stack":
             outputs = values
         elif kind == _ROLE and values.get("name"):
             managed.add(values["name"])
-        elif kind == _RANDOM_PASSWORD:
-            generated |= _generated_password(settings, urn, values)
     in_state = connections.known_passwords((outputs.get("connections") or {}).values())
     in_files = connections.known_passwords(connections.read_records(project, settings.environment))
     return Memory(
         system_identifier=outputs.get("systemIdentifier"),
         managed=frozenset(user for user in managed if parse_user_name(user)),
-        generated=generated,
+        # One that a configured password has taken the place of is no user's password any more.
+        generated={
+            user: password
+            for user, password in _generated_passwords(settings, state).items()
+            if in_state.get(user, password) == password
+        },
         passwords={
             user: tuple(found[user] for found in (in_state, in_files) if user in found)
             for user in {*in_state, *in_files}
         },
-        holds_database=any(resource["type"] == _DATABASE for resource in resources.values()),
+        holds_database=any(resource["type"] == _DATABASE for resource in state.values()),
     )
 
 
-def _generated_password(settings: Settings, urn: str, values: dict[str, Any]) -> dict[str, SecretStr]:
-    """A generated password in the state, by the user that it was generated for (`<service>-<kind>`)."""
-    service, _, kind = urn.rpartition("::")[2].rpartition("-")
-    if kind not in ("migration", "app") or "result" not in values:
-        return {}
-    return {settings.user(service, "migration" if kind == "migration" else "app"): SecretStr(values["result"])}
+def _generated_passwords(settings: Settings, state: Mapping[str, dict[str, Any]]) -> dict[str, SecretStr]:
+    """The generated passwords in the state, by the user that each was generated for (`<service>-<kind>`)."""
+    generated: dict[str, SecretStr] = {}
+    for urn, resource in state.items():
+        service, _, kind = urn.rpartition("::")[2].rpartition("-")
+        if resource["type"] == _RANDOM_PASSWORD and kind in ("migration", "app") and "result" in resource["outputs"]:
+            user = settings.user(service, "migration" if kind == "migration" else "app")
+            generated[user] = SecretStr(resource["outputs"]["result"])
+    return generated
 
 
 def _parsed(value: object) -> object:

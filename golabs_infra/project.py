@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import UsageError
 
 PROJECT_NAME = "golabs-infra"
+_NAME_LINE = re.compile(rf"""^name:\s*(["']?){PROJECT_NAME}\1\s*(#.*)?$""", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,10 @@ class Project:
 
 def find_project(start: Path) -> Project:
     """The project that `start` lies in. Raises UsageError where there is none."""
-    for folder in (start, *start.parents):
+    here = start.absolute()
+    for folder in (here, *here.parents):
         file = folder / "Pulumi.yaml"
-        if file.is_file() and f"name: {PROJECT_NAME}" in file.read_text(encoding="utf-8", errors="replace"):
+        if file.is_file() and _NAME_LINE.search(file.read_text(encoding="utf-8", errors="replace")):
             return Project(folder)
     raise UsageError(
         f"no Pulumi.yaml of {PROJECT_NAME} here or above",

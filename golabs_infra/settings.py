@@ -7,6 +7,7 @@ together; each names the key's path, the value seen (never a secret) and the men
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -21,36 +22,50 @@ from . import names
 from .endpoint import Endpoint, SslMode, is_loopback
 from .errors import ConfigError, Fault
 from .passwords import password_problems
-from .policy import POLICIES, Policy, policy_of
+from .policy import BY_ENVIRONMENT, POLICIES, Policy, PolicyName, policy_of
 from .stackfile import NAMESPACE, RawConfig
 
 STRUCTURED_KEYS = frozenset({"services", "passwords", "accepted"})
 """Keys whose values are lists or mappings; Pulumi hands them to a program as JSON."""
 
 _UNITS_MS = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
-_DURATION = re.compile(r"([0-9]+)\s*(ms|s|min|h|d)")
+_DURATION = re.compile(r"([0-9]{1,12})\s*(ms|s|min|h|d)")
 _MAX_MS = 2**31 - 1
+_UNSHOWN = "unshown"
+"""The type of faults whose value may hold a secret although its key is none."""
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
+def _open(value: object) -> object:
+    """Any value but an encrypted one: what is no secret is shown in messages, files and outputs."""
+    if isinstance(value, SecretStr):
+        raise PydanticCustomError("encrypted", "is encrypted, which only adminPassword and passwords can be")
+    return value
+
+
 def _whole_number(value: object) -> object:
+    value = _open(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, bool | float) or (isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,9}", value)):
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,9}", value):
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
         raise PydanticCustomError("whole_number", "is not a whole number")
     return value
 
 
-def _text(value: object) -> object:
-    if isinstance(value, str | SecretStr):
-        return value
-    raise PydanticCustomError("text", "is not a string")
+def _text(value: object) -> str:
+    value = _open(value)
+    if not isinstance(value, str):
+        raise PydanticCustomError("text", "is not a string")
+    return value
 
 
 def _duration(value: object) -> object:
+    value = _open(value)
     found = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if found is None:
-        raise PydanticCustomError("duration", "is not a duration: a whole number and a unit")
+        raise PydanticCustomError("duration", "is not a duration: a whole number and one of ms, s, min, h, d")
     milliseconds = int(found[1]) * _UNITS_MS[found[2]]
     if not 0 < milliseconds <= _MAX_MS:
         raise PydanticCustomError("duration", "is not a duration between 1ms and 24d")
@@ -58,39 +73,72 @@ def _duration(value: object) -> object:
 
 
 def _extensions(value: object) -> object:
+    value = _open(value)
     if not isinstance(value, list):
         raise PydanticCustomError("list", "is not a list")
     for name in value:
         if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", name):
-            raise PydanticCustomError("extension", "holds {name}, which is no extension's name", {"name": repr(name)})
+            raise PydanticCustomError("extension", "holds {name}, which is no extension's name", {"name": _seen(name)})
     return tuple(sorted(set(value)))
 
 
-def _present(value: object) -> object:
-    value = _text(value)
-    if not (value.get_secret_value() if isinstance(value, SecretStr) else str(value)):
+def _present(value: object) -> str:
+    text = _text(value)
+    if not text:
         raise PydanticCustomError("empty", "is empty")
+    return text
+
+
+def _secret(value: object) -> object:
+    text = _present(value.get_secret_value() if isinstance(value, SecretStr) else value)
+    if "\0" in text:
+        raise PydanticCustomError("nul", "holds a NUL character")
     return value
 
 
-def _plain_word(value: object) -> object:
-    value = _present(value)
-    if not isinstance(value, str) or re.search(r"[\s\x00-\x1f\x7f]", value):
+def _plain_word(value: object) -> str:
+    word = _present(value)
+    if re.search(r"[\s\x00-\x1f\x7f]", word):
         raise PydanticCustomError("plain_word", "has white space or control characters in it")
-    return value
+    return word
+
+
+def _host(value: object) -> str:
+    """A name, an address or a socket folder. A URL is not shown, as it may hold a password."""
+    host = _plain_word(value)
+    if host.startswith("/"):
+        return host
+    if "@" in host or "/" in host:
+        raise PydanticCustomError(
+            _UNSHOWN, "is a URL; give host, port, adminUser and adminPassword as keys of their own"
+        )
+    if ":" in host and not _is_address(host):
+        raise PydanticCustomError("host", "is no host: a port goes into the key port, an IPv6 address has no brackets")
+    return host
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _day(value: object) -> object:
     """A date; Pulumi's engine hands one on as `2027-01-31 00:00:00 +0000 UTC`."""
-    if not isinstance(value, str):
+    value = _open(value)
+    day = value.removesuffix(" 00:00:00 +0000 UTC") if isinstance(value, str) else ""
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", day):
         raise PydanticCustomError("day", "is not a date")
-    return value.removesuffix(" 00:00:00 +0000 UTC")
+    return day
 
 
 def _true_or_false(value: object) -> object:
-    if value in (True, "true"):
+    value = _open(value)
+    if value is True or value == "true":
         return True
-    if value in (False, "false"):
+    if value is False or value == "false":
         return False
     raise PydanticCustomError("bool", "is neither true nor false")
 
@@ -100,7 +148,9 @@ Milliseconds = Annotated[int, BeforeValidator(_duration)]
 Flag = Annotated[bool, BeforeValidator(_true_or_false)]
 Text = Annotated[str, BeforeValidator(_text)]
 Word = Annotated[str, BeforeValidator(_plain_word)]
-Secret = Annotated[SecretStr, BeforeValidator(_present)]
+Host = Annotated[str, BeforeValidator(_host)]
+FilePath = Annotated[str, BeforeValidator(_present)]
+Secret = Annotated[SecretStr, BeforeValidator(_secret)]
 
 
 class _Frozen(BaseModel):
@@ -135,17 +185,17 @@ class AcceptedFinding(_Frozen):
 class _ServerKeys(_Frozen):
     """The scalar keys, as they stand in the file."""
 
-    server: Literal["embedded"] | None = None
-    host: Word | None = None
+    server: Annotated[Literal["embedded"], BeforeValidator(_open)] | None = None
+    host: Host | None = None
     port: Annotated[WholeNumber, Field(ge=1, le=65_535)] = 5432
     admin_user: Word = "postgres"
     admin_password: Secret | None = None
     admin_database: Word = "postgres"
-    ssl_mode: SslMode | None = None
-    ssl_root_cert: Text | None = None
-    ssl_cert: Text | None = None
-    ssl_key: Text | None = None
-    policy: Literal["disposable", "keep", "guarded"] | None = None
+    ssl_mode: Annotated[SslMode, BeforeValidator(_open)] | None = None
+    ssl_root_cert: FilePath | None = None
+    ssl_cert: FilePath | None = None
+    ssl_key: FilePath | None = None
+    policy: Annotated[PolicyName, BeforeValidator(_open)] | None = None
 
 
 class Settings(BaseModel):
@@ -235,12 +285,13 @@ class _Reader:
         endpoint = self._endpoint(keys, values)
         services = self._services(structured)
         accepted = self._items(structured.get("accepted", []), "accepted", AcceptedFinding)
-        passwords = self._passwords(structured.get("passwords", {}), [service.name for service in services], policy)
+        passwords = self._passwords(structured.get("passwords", {}), _names(structured.get("services")), policy)
         if policy is not None:
             self._plain_text(values.get("adminPassword"), "adminPassword", policy)
         if self.faults and policy is not None:
             # Whether a user exists already is not known yet; with faults to mend anyway, say what may follow.
-            self.faults += password_faults(passwords, environment, policy, existing=())[0]
+            nameable = {user: password for user, password in passwords.items() if names.parse_user_name(user)}
+            self.faults += password_faults(nameable, environment, policy, existing=())[0]
         if self.faults or policy is None:
             raise ConfigError(self.faults, where=self.raw.source)
         return Settings(
@@ -277,10 +328,10 @@ class _Reader:
                 mend = (
                     "remove the key"
                     if name
-                    else f"pulumi config set policy disposable|keep|guarded --stack {self.raw.environment}"
+                    else f"pulumi config set policy keep --stack {self.raw.environment} (or disposable, or guarded)"
                 )
                 self.fault("policy", str(error), mend)
-            return None
+            return BY_ENVIRONMENT.get(self.raw.environment)
 
     def _endpoint(self, keys: _ServerKeys | None, values: Mapping[str, object]) -> Endpoint | None:
         environment = self.raw.environment
@@ -299,24 +350,24 @@ class _Reader:
                     "the admin's password is missing",
                     f"pulumi config set --secret adminPassword --stack {environment}",
                 )
-        elif (
-            stray := sorted(set(values) & {"port", "adminUser", "adminPassword", "adminDatabase", "sslMode"})
-        ) and "host" not in values:
-            self.fault(
-                stray[0],
-                "it does not go with server: embedded, which brings its own",
-                "remove it, or give a host instead of server",
-            )
+        elif values.get("host") is None:
+            for stray in sorted((set(values) & set(KEYS)) - {"server", "host", "policy"}):
+                self.fault(
+                    stray,
+                    "it does not go with server: embedded, which brings its own",
+                    "remove it, or give a host instead of server",
+                )
         if (values.get("sslCert") is None) != (values.get("sslKey") is None):
             self.fault("sslCert", "sslCert and sslKey go together", "give both or neither")
-        if keys is None or keys.host is None or keys.admin_password is None:
-            return None
-        if not is_loopback(keys.host) and self.raw.published_passphrase():
+        host = self._valid_host(values.get("host"))
+        if host is not None and not is_loopback(host) and self.raw.published_passphrase():
             self.fault(
                 "host",
-                f"{keys.host!r} is not this machine, and the stack's secrets are under the published passphrase of tst",
+                f"{host!r} is not this machine, and the stack's secrets are under the published passphrase of tst",
                 f"pulumi stack change-secrets-provider passphrase --stack {environment}, with a passphrase of your own",
             )
+        if keys is None or keys.host is None or keys.admin_password is None:
+            return None
         return Endpoint(
             host=keys.host,
             port=keys.port,
@@ -329,13 +380,20 @@ class _Reader:
             ssl_key=keys.ssl_key,
         )
 
+    def _valid_host(self, value: object) -> str | None:
+        """The host, also where another key has a fault; its own faults are told with all the others."""
+        try:
+            return _host(value)
+        except PydanticCustomError:
+            return None
+
     def _services(self, structured: Mapping[str, object]) -> list[ServiceSettings]:
         if "services" not in structured:
             self.fault("services", "no services are given", "add 'services:' with a line '- billing' below it")
             return []
         listed = structured["services"]
         if isinstance(listed, list):
-            listed = [{"name": entry} if isinstance(entry, str) else entry for entry in listed]
+            listed = [{"name": entry} if isinstance(entry, str | SecretStr) else entry for entry in listed]
         services = self._items(listed, "services", ServiceSettings)
         first: dict[str, int] = {}
         for index, service in services:
@@ -440,12 +498,13 @@ class _Reader:
         where = f"{path}.{key}" if path and key else path or key
         example = _EXAMPLES.get(key, "")
         mend = f"write {key}: {example}" if example else "correct the value"
-        if detail["type"] == "extra_forbidden":
+        if detail["type"] in ("extra_forbidden", "invalid_key"):
             self.fault(where, f"unknown key{_nearest(key, known)}", f"use one of {', '.join(sorted(known))}")
         elif detail["type"] == "missing":
             self.fault(where, "is missing", mend)
         else:
-            seen = "the value" if key in _SECRET_KEYS else _seen(detail["input"])
+            hidden = key in _SECRET_KEYS or detail["type"] == _UNSHOWN
+            seen = "the value" if hidden else _seen(detail["input"])
             self.fault(where, f"{seen} {_problem(detail)}", mend)
 
 
@@ -481,14 +540,29 @@ def _conceal(node: object) -> object:
     return SecretStr(node) if isinstance(node, str) else node
 
 
+def _names(listed: object) -> list[str]:
+    """The names in a list of services, also of those that have a fault."""
+    entries = listed if isinstance(listed, list) else []
+    given = [entry.get("name") if isinstance(entry, dict) else entry for entry in entries]
+    return [name for name in given if isinstance(name, str)]
+
+
 def _nearest(word: object, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.5)
     return f"; the nearest known one is {near[0]!r}" if near else ""
 
 
 def _seen(value: object) -> str:
-    if isinstance(value, SecretStr):
-        return "the value"
+    """A value as messages show it: nothing encrypted, and nothing of what lies in lists and mappings."""
+    match value:
+        case SecretStr():
+            return "the value"
+        case dict():
+            return "a mapping"
+        case list():
+            return "a list"
+        case None | bool():
+            return json.dumps(value)
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 

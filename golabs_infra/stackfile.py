@@ -95,12 +95,13 @@ _plain_scalar("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "
 _plain_scalar("null", "~|null|Null|NULL", "~nN")
 _plain_scalar("null", "", "")
 _plain_scalar("merge", "<<", "<")
-_Loader.add_constructor("tag:yaml.org,2002:merge", _Loader.construct_yaml_str)
+_Loader.add_constructor("tag:yaml.org,2002:merge", lambda loader, node: node.value)
 
 _QUOTE_IT = {
     "found undefined alias": "*",
     "could not determine a constructor for the tag": "!",
     "found undefined tag handle": "!",
+    "second occurrence": "&",
 }
 """Complaints that repeat the value, which may be a password, and the character that it begins with."""
 
@@ -116,7 +117,7 @@ def _load_mapping(path: Path) -> Mapping[str, object]:
         raise ConfigError(
             [Fault("file", f"it can't be read: {error.strerror}", "make it readable for you")], where=path.name
         ) from None
-    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError, TypeError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "YAML"
         raise ConfigError([Fault(place, *_yaml_problem(error))], where=path.name) from None

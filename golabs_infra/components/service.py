@@ -7,6 +7,7 @@ users: `provision` completes the component once the database is declared.
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -24,14 +25,19 @@ from .options import options
 
 @dataclass(frozen=True)
 class ServiceSchemaArgs:
-    """What the component needs. `salt` is the stack's random salt (base64); `existing` the users to import."""
+    """What the component needs.
+
+    `salt` is the stack's random salt (base64); `existing` the users to import; `generated` those that the stack's
+    state holds a generated password of.
+    """
 
     model: ServiceModel
     policy: Policy
     provider: postgresql.Provider
-    passwords: dict[str, Password]
+    passwords: Mapping[str, Password]
     salt: pulumi.Output[str]
     existing: frozenset[str]
+    generated: frozenset[str]
 
 
 class ServiceSchema(pulumi.ComponentResource):
@@ -100,7 +106,7 @@ class ServiceSchema(pulumi.ComponentResource):
 
     def _declare_role(self, kind: UserKind, role: Role) -> postgresql.Role:
         args = self._args
-        clear = self._password(kind, args.passwords[role.name])
+        clear = self._password(kind, role.name)
         self.passwords[role.name] = clear
 
         def verifier(parts: list[str]) -> str:
@@ -132,8 +138,12 @@ class ServiceSchema(pulumi.ComponentResource):
         self.resources.append(resource)
         return resource
 
-    def _password(self, kind: UserKind, password: Password) -> pulumi.Output[str]:
-        if password.origin is not Origin.GENERATED:
+    def _password(self, kind: UserKind, user: str) -> pulumi.Output[str]:
+        args = self._args
+        password = args.passwords[user]
+        in_use = password.origin is Origin.GENERATED
+        # A protected resource can't be taken out of the stack: a rotated password leaves the generated one in it.
+        if not in_use and not (args.policy.protects and user in args.generated):
             return pulumi.Output.secret(_clear(password.value))
         generated = random.RandomPassword(
             f"{self._name}-{kind}",
@@ -142,10 +152,10 @@ class ServiceSchema(pulumi.ComponentResource):
             min_lower=1,
             min_upper=1,
             min_numeric=1,
-            opts=options(self._args.policy, parent=self),
+            opts=options(args.policy, parent=self),
         )
         self.resources.append(generated)
-        return pulumi.Output.secret(generated.result)
+        return pulumi.Output.secret(generated.result if in_use else _clear(password.value))
 
     def _inside(
         self, database: postgresql.Database, *depends_on: pulumi.Resource, delete_before_replace: bool | None = None
