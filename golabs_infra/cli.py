@@ -103,7 +103,7 @@ def setup(context: typer.Context) -> None:
     screen.table(("part", "where"), rows)
     if not found.complete:
         raise EngineError(
-            f"the Pulumi engine can't run: {' and '.join(found.missing)} not found",
+            f"the Pulumi engine can't run: not found: {found.missing_in_words}",
             mend="install Pulumi (https://www.pulumi.com/docs/install) where downloads are open; "
             "until then tst runs on the direct engine: golabs up tst",
         )

@@ -58,7 +58,7 @@ def _toolchain(run: Run) -> Check:
     if toolchain.complete:
         plugins = ", ".join(plugin.label for plugin in toolchain.plugins)
         return Check("pulumi", f"{toolchain.cli}; plugins {plugins}")
-    problem = GolabsError(f"not found: {', '.join(toolchain.missing)}", mend="golabs setup")
+    problem = GolabsError(f"not found: {toolchain.missing_in_words}", mend="golabs setup")
     return Check("pulumi", "", problem, advice=run.embedded)
 
 

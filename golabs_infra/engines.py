@@ -36,16 +36,16 @@ def choose_engine(
     install = "golabs setup"
     if requested is EngineChoice.DIRECT:
         return Chosen(EngineChoice.DIRECT, "asked for by --engine direct")
-    missing = " and ".join(toolchain.missing)
+    missing = toolchain.missing_in_words
     if requested is EngineChoice.PULUMI:
         if missing:
-            raise EngineError(f"the Pulumi engine can't run: {missing} not found", mend=install)
+            raise EngineError(f"the Pulumi engine can't run: not found: {missing}", mend=install)
         return Chosen(EngineChoice.PULUMI, f"asked for by --engine pulumi ({toolchain.cli})")
     if not missing:
         return Chosen(EngineChoice.PULUMI, f"the Pulumi CLI and its plugins are here ({toolchain.cli})")
     if embedded and not policy.protects:
-        return Chosen(EngineChoice.DIRECT, f"{missing} not found, and the embedded server needs no more")
+        return Chosen(EngineChoice.DIRECT, f"not found: {missing}; the embedded server needs no more")
     raise EngineError(
-        f"{environment} needs the Pulumi engine, which can't run here: {missing} not found",
+        f"{environment} needs the Pulumi engine, which can't run here: not found: {missing}",
         mend=f"{install}; or, without state and previews of Pulumi: --engine direct",
     )

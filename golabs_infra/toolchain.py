@@ -52,6 +52,13 @@ class Toolchain:
         return (*words, *(f"the plugin {plugin.label}" for plugin in self.plugins if plugin.path is None))
 
     @property
+    def missing_in_words(self) -> str:
+        """The same as a phrase: "the Pulumi CLI and its plugins" where nothing is there."""
+        if self.cli is None and not any(plugin.path for plugin in self.plugins):
+            return "the Pulumi CLI and its plugins"
+        return " and ".join(self.missing)
+
+    @property
     def complete(self) -> bool:
         """Whether the Pulumi engine can run here."""
         return not self.missing
