@@ -8,27 +8,23 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .account import Account
 from .connections import ExportFormat
 from .console import Screen
-from .direct import Outcome
 from .engines import EngineChoice
-from .errors import EngineError, GolabsError, PolicyError, UsageError
-from .plan import Change
-from .policy import CONFIRMATION_VARIABLE
+from .errors import EngineError, GolabsError, UsageError
 from .project import Project, find_project
 from .runs import Run
 from .server import DEFAULT_PORT, EmbeddedServer, ServerStatus
-from .wording import describe
 
 if TYPE_CHECKING:
-    from .stacks import Notice, PulumiEngine, Report, Step
+    from .stacks import PulumiEngine
 
 EXIT_FAILED = 1
 EXIT_USAGE = 64
@@ -221,7 +217,7 @@ def export(
     else:
         files = connections.write_files(run.project, environment, run.pulumi.records())
     for file in files:
-        screen.line(_relative(file, run.project))
+        screen.line(run.project.relative(file))
     screen.result({"environment": environment, "format": str(format_), "files": [str(file) for file in files]})
 
 
@@ -274,200 +270,8 @@ def _pulumi(run: Run) -> PulumiEngine:
     return run.pulumi
 
 
-def _relative(path: Path, project: Project) -> str:
-    return str(path.relative_to(project.root)) if path.is_relative_to(project.root) else str(path)
-
-
 def _begin(context: typer.Context, environment: str, engine: EngineChoice, as_json: bool) -> Account:
     return Account(_invocation(context).run(environment, engine), Screen(as_json))
-
-
-class Account:
-    """One run on one environment and its account: what is shown on the way, and the result at the end."""
-
-    def __init__(self, run: Run, screen: Screen) -> None:
-        self._run = run
-        self._screen = screen
-        self._began = time.monotonic()
-        self._changes: list[dict[str, str]] = []
-        self._warnings: list[str] = []
-        self._files: list[Path] = []
-        self._verb = ""
-        run.check_configuration()
-        screen.line(f"engine: {run.chosen.engine} ({run.chosen.reason})")
-
-    def start_server(self) -> None:
-        """Starts the embedded server where the stack lives there."""
-        status = self._run.start_server()
-        if status is not None:
-            self._screen.line(f"server: started PostgreSQL {status.version} on {status.host}:{status.port}")
-
-    def confirm_up(self, yes: bool) -> None:
-        """Guarded environments: shows the preview, then wants the database's name, typed or in the variable."""
-        if not self._run.policy.confirms_up or os.environ.get(CONFIRMATION_VARIABLE) == self._run.database:
-            return
-        if yes:
-            raise PolicyError(
-                "--yes does not confirm a guarded environment; nothing was changed",
-                where=self._run.environment,
-                mend=f"{CONFIRMATION_VARIABLE}={self._run.database} golabs up {self._run.environment}",
-            )
-        self.preview()
-        self._forget()
-        self._typed(self._run.database, f"type the database's name, {self._run.database}, to go on:", "up")
-
-    def confirm_destroy(self, yes: bool) -> None:
-        """Disposable environments: asks. Guarded ones: refuses before anything is looked at."""
-        policy, environment = self._run.policy, self._run.environment
-        if policy.protects:
-            raise PolicyError(
-                f"{environment} is guarded: destroy is refused, and nothing was touched",
-                where=f"{environment}: policy {policy.name}",
-                mend="there is no switch for it; a DBA who means it drops the database by hand",
-            )
-        if policy.drops and not yes:
-            question = f"drop the database {self._run.database} with all its data, and its users? Type yes:"
-            self._typed("yes", question, "destroy")
-
-    def _typed(self, expected: str, question: str, command: str) -> None:
-        if self._screen.ask(question) != expected:
-            raise PolicyError(
-                "not confirmed; nothing was changed",
-                where=f"golabs {command} {self._run.environment}",
-                mend="run it again and type exactly what is asked for"
-                + ("" if self._run.policy.protects else ", or use --yes"),
-            )
-
-    def preview(self) -> None:
-        """What `up` would do."""
-        self._verb = "to change"
-        if self._run.is_direct:
-            outcome = self._run.direct.preview()
-            for change in outcome.changes:
-                self._change(change)
-            self._take(outcome)
-        else:
-            self._report(self._run.pulumi.preview(self._heard))
-
-    def up(self) -> None:
-        """Applies, and shows where the connection files are."""
-        self._verb = "changed"
-        if self._run.is_direct:
-            self._take(self._run.direct.up(self._change))
-        else:
-            self._report(self._pulumi_up())
-            self._files = self._connection_files()
-        self._show_services()
-
-    def _pulumi_up(self) -> Report:
-        from .adoption import OUTDATED_STATE
-
-        confirmation = self._run.database if self._run.policy.confirms_up else None
-        try:
-            return self._run.pulumi.up(self._heard, confirmation=confirmation)
-        except EngineError as error:
-            if OUTDATED_STATE not in error.what or not self._run.policy.drops:
-                raise
-        self._screen.line("the state speaks of a server or database that is gone: refreshing it first")
-        self._forget()
-        self._run.pulumi.refresh(lambda item: None)
-        return self._run.pulumi.up(self._heard, confirmation=confirmation)
-
-    def destroy(self) -> None:
-        """Lets go of what the policy permits."""
-        from . import connections
-
-        self._verb = "let go"
-        run = self._run
-        if run.is_direct:
-            self._take(run.direct.destroy(self._change))
-            return
-        if run.policy.forgets:
-            # The state holds the only copy of generated passwords; the files must have them before it forgets.
-            if run.pulumi.outputs().get("connections"):
-                self._files = connections.write_files(run.project, run.environment, run.pulumi.records())
-            self._warn(f"{run.database} and its users are left in place; the connection files keep their passwords")
-        self._report(run.pulumi.destroy(self._heard))
-        if run.policy.drops:
-            connections.remove_files(run.project, run.environment)
-
-    def finish(self) -> None:
-        """The closing line, and the JSON result."""
-        seconds = time.monotonic() - self._began
-        count = len(self._changes)
-        self._screen.line(f"{count or 'nothing'} {self._verb} in {seconds:.1f} s")
-        self._screen.result(
-            {
-                "environment": self._run.environment,
-                "engine": str(self._run.chosen.engine),
-                "reason": self._run.chosen.reason,
-                "changes": self._changes,
-                "warnings": self._warnings,
-                "files": [str(file) for file in self._files],
-                "seconds": round(seconds, 3),
-            }
-        )
-
-    def _forget(self) -> None:
-        self._changes.clear()
-
-    def _change(self, change: Change) -> None:
-        line = describe(change)
-        self._step(line.symbol, line.text)
-
-    def _step(self, symbol: str, text: str) -> None:
-        self._changes.append({"symbol": symbol, "text": text})
-        self._screen.step(symbol, text)
-
-    def _warn(self, text: str) -> None:
-        self._warnings.append(text)
-        self._screen.warning(text)
-
-    def _heard(self, item: Step | Notice) -> None:
-        """One event of the Pulumi engine; errors are shown once, at the end."""
-        from .stacks import Step
-
-        if isinstance(item, Step):
-            if not item.is_internal:
-                self._step(item.symbol, f"{item.kind} {item.name}")
-        elif item.severity == "warning":
-            self._warn(item.message)
-
-    def _report(self, report: Report) -> None:
-        counts = ", ".join(f"{count} {operation}" for operation, count in sorted(report.summary.items()))
-        if counts:
-            self._screen.line(f"resources: {counts}")
-
-    def _take(self, outcome: Outcome) -> None:
-        for warning in outcome.warnings:
-            self._warn(warning)
-        self._files = list(outcome.files)
-
-    def _connection_files(self) -> list[Path]:
-        from . import connections
-
-        environment = self._run.environment
-        return [
-            connections.connection_file(self._run.project, environment, record["service"])
-            for record in connections.read_records(self._run.project, environment)
-        ]
-
-    def _show_services(self) -> None:
-        from . import connections
-
-        rows = []
-        for record in connections.read_records(self._run.project, self._run.environment):
-            file = connections.connection_file(self._run.project, self._run.environment, record["service"])
-            users = record["users"]
-            rows.append(
-                (
-                    record["service"],
-                    users["migration"]["username"],
-                    users["app"]["username"],
-                    _relative(file, self._run.project),
-                )
-            )
-        self._screen.table(("service and schema", "migration user", "app user", "connection file"), rows)
 
 
 def main(arguments: list[str] | None = None) -> None:

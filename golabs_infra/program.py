@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from . import connections
 from .adoption import OUTDATED_STATE, Decision, Memory, decide
 from .components import Database, DatabaseArgs, ServiceSchema, ServiceSchemaArgs
 from .endpoint import Endpoint
-from .errors import GolabsError, IdentityError, PolicyError
+from .errors import EngineError, GolabsError, IdentityError, PolicyError
 from .inspection import Cluster, PasswordProver, look_at
 from .model import Desired, expand
 from .names import parse_user_name
@@ -37,6 +38,8 @@ CONNECT_TIMEOUT_S = 15
 MAX_CONNECTIONS = 8
 _NO_ORGANIZATION = "organization"
 """What backends without organizations call theirs; not every one of them takes it in a stack's name."""
+_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""After each attempt to read the state: the engine writes it meanwhile, and in a folder it can be seen half-written."""
 _ROLE = "postgresql:index/role:Role"
 _DATABASE = "postgresql:index/database:Database"
 _RANDOM_PASSWORD = "random:index/randomPassword:RandomPassword"  # noqa: S105  (a type's name)
@@ -54,8 +57,7 @@ def _run(project: Project) -> None:
     settings = read_settings(read_engine_config(pulumi.get_stack(), project))
     _check_confirmation(settings)
     endpoint = resolve_endpoint(settings, project)
-    state = _read_state()
-    memory = _remember(settings, project, state)
+    memory = _remember(settings, project, _read_state())
     cluster = look_at(endpoint, settings.environment, settings.database, settings.users)
     prover = PasswordProver(endpoint, settings.database, cluster)
     decision = decide(settings, endpoint, cluster, memory, prover)
@@ -67,7 +69,7 @@ def _run(project: Project) -> None:
         )
     for warning in decision.warnings:
         pulumi.log.warn(warning)
-    declare(project, settings, endpoint, cluster, decision, _generated_passwords(settings, state))
+    declare(project, settings, endpoint, cluster, decision)
 
 
 def read_engine_config(stack: str, project: Project) -> RawConfig:
@@ -83,18 +85,8 @@ def read_engine_config(stack: str, project: Project) -> RawConfig:
     return raw_config_of_engine(stack, values, keys, project)
 
 
-def declare(
-    project: Project,
-    settings: Settings,
-    endpoint: Endpoint,
-    cluster: Cluster,
-    decision: Decision,
-    generated: Collection[str] = (),
-) -> None:
-    """Declares every resource and the stack's outputs; has the connection files written when all is done.
-
-    `generated` are the users that the stack's state holds a generated password of, used or not.
-    """
+def declare(project: Project, settings: Settings, endpoint: Endpoint, cluster: Cluster, decision: Decision) -> None:
+    """Declares every resource and the stack's outputs; has the connection files written when all is done."""
     desired, policy = expand(settings), settings.policy
     existing = frozenset(cluster.roles)
     provider = _declare_provider(settings, endpoint, cluster)
@@ -102,9 +94,7 @@ def declare(
     services = [
         ServiceSchema(
             service.name,
-            ServiceSchemaArgs(
-                service, policy, provider, decision.passwords, salt.base64, existing, frozenset(generated)
-            ),
+            ServiceSchemaArgs(service, policy, provider, decision.passwords, salt.base64, existing),
             opts=pulumi.ResourceOptions(protect=policy.protects),
         )
         for service in desired.services
@@ -196,36 +186,47 @@ def _check_confirmation(settings: Settings) -> None:
 
 
 def _read_state() -> dict[str, dict[str, Any]]:
-    """The resources of the stack's own state by URN, each with `type` and `outputs`; secrets in clear."""
+    """The resources of the stack's own state by URN, each with `type` and `outputs`; secrets in clear.
+
+    Raises EngineError where the engine can't read it.
+    """
     # On Pulumi Cloud a bare name is looked for in the user's default organization, which need not be the stack's.
     organization = pulumi.get_organization()
     stack = pulumi.get_stack()
     name = stack if organization in (None, "", _NO_ORGANIZATION) else f"{organization}/{stack}"
-    reply = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": name}).value
-    return (reply or {}).get("outputs") or {}
+    for pause in _PAUSES_S:
+        try:
+            reply = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": name}).value
+            return (reply or {}).get("outputs") or {}
+        except Exception as error:  # pulumi has no class of its own for what the engine refuses
+            refusal = error
+            time.sleep(pause)
+    raise EngineError(
+        f"the stack's own state can't be read: {refusal}",
+        where=name,
+        mend=f"run it again; if it stays so: pulumi stack export --stack {name}",
+    )
 
 
 def _remember(settings: Settings, project: Project, state: Mapping[str, dict[str, Any]]) -> Memory:
     """What the stack's own state, and the connection files, remember of earlier runs."""
     outputs: dict[str, Any] = {}
     managed: set[str] = set()
-    for resource in state.values():
+    generated: dict[str, SecretStr] = {}
+    for urn, resource in state.items():
         kind, values = resource["type"], resource["outputs"]
         if kind == "pulumi:pulumi:Stack":
             outputs = values
         elif kind == _ROLE and values.get("name"):
             managed.add(values["name"])
+        elif kind == _RANDOM_PASSWORD:
+            generated |= _generated_password(settings, urn, values)
     in_state = connections.known_passwords((outputs.get("connections") or {}).values())
     in_files = connections.known_passwords(connections.read_records(project, settings.environment))
     return Memory(
         system_identifier=outputs.get("systemIdentifier"),
         managed=frozenset(user for user in managed if parse_user_name(user)),
-        # One that a configured password has taken the place of is no user's password any more.
-        generated={
-            user: password
-            for user, password in _generated_passwords(settings, state).items()
-            if in_state.get(user, password) == password
-        },
+        generated=generated,
         passwords={
             user: tuple(found[user] for found in (in_state, in_files) if user in found)
             for user in {*in_state, *in_files}
@@ -234,15 +235,12 @@ def _remember(settings: Settings, project: Project, state: Mapping[str, dict[str
     )
 
 
-def _generated_passwords(settings: Settings, state: Mapping[str, dict[str, Any]]) -> dict[str, SecretStr]:
-    """The generated passwords in the state, by the user that each was generated for (`<service>-<kind>`)."""
-    generated: dict[str, SecretStr] = {}
-    for urn, resource in state.items():
-        service, _, kind = urn.rpartition("::")[2].rpartition("-")
-        if resource["type"] == _RANDOM_PASSWORD and kind in ("migration", "app") and "result" in resource["outputs"]:
-            user = settings.user(service, "migration" if kind == "migration" else "app")
-            generated[user] = SecretStr(resource["outputs"]["result"])
-    return generated
+def _generated_password(settings: Settings, urn: str, values: dict[str, Any]) -> dict[str, SecretStr]:
+    """A generated password in the state, by the user that it was generated for (`<service>-<kind>`)."""
+    service, _, kind = urn.rpartition("::")[2].rpartition("-")
+    if kind not in ("migration", "app") or "result" not in values:
+        return {}
+    return {settings.user(service, "migration" if kind == "migration" else "app"): SecretStr(values["result"])}
 
 
 def _parsed(value: object) -> object:

@@ -53,6 +53,10 @@ class Project:
         """Where the connection files of an environment are written."""
         return self.root / "output" / environment
 
+    def relative(self, path: Path) -> str:
+        """A path as a user in the checkout would write it."""
+        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
+
 
 def find_project(start: Path) -> Project:
     """The project that `start` lies in. Raises UsageError where there is none."""

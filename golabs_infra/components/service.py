@@ -25,11 +25,7 @@ from .options import options
 
 @dataclass(frozen=True)
 class ServiceSchemaArgs:
-    """What the component needs.
-
-    `salt` is the stack's random salt (base64); `existing` the users to import; `generated` those that the stack's
-    state holds a generated password of.
-    """
+    """What the component needs. `salt` is the stack's random salt (base64); `existing` the users to import."""
 
     model: ServiceModel
     policy: Policy
@@ -37,7 +33,6 @@ class ServiceSchemaArgs:
     passwords: Mapping[str, Password]
     salt: pulumi.Output[str]
     existing: frozenset[str]
-    generated: frozenset[str]
 
 
 class ServiceSchema(pulumi.ComponentResource):
@@ -106,7 +101,7 @@ class ServiceSchema(pulumi.ComponentResource):
 
     def _declare_role(self, kind: UserKind, role: Role) -> postgresql.Role:
         args = self._args
-        clear = self._password(kind, role.name)
+        clear = self._password(kind, args.passwords[role.name])
         self.passwords[role.name] = clear
 
         def verifier(parts: list[str]) -> str:
@@ -138,12 +133,11 @@ class ServiceSchema(pulumi.ComponentResource):
         self.resources.append(resource)
         return resource
 
-    def _password(self, kind: UserKind, user: str) -> pulumi.Output[str]:
-        args = self._args
-        password = args.passwords[user]
+    def _password(self, kind: UserKind, password: Password) -> pulumi.Output[str]:
+        policy = self._args.policy
         in_use = password.origin is Origin.GENERATED
         # A protected resource can't be taken out of the stack: a rotated password leaves the generated one in it.
-        if not in_use and not (args.policy.protects and user in args.generated):
+        if not in_use and not (policy.protects and password.generated_before):
             return pulumi.Output.secret(_clear(password.value))
         generated = random.RandomPassword(
             f"{self._name}-{kind}",
@@ -152,7 +146,7 @@ class ServiceSchema(pulumi.ComponentResource):
             min_lower=1,
             min_upper=1,
             min_numeric=1,
-            opts=options(args.policy, parent=self),
+            opts=options(policy, parent=self),
         )
         self.resources.append(generated)
         return pulumi.Output.secret(generated.result if in_use else _clear(password.value))
