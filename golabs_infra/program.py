@@ -24,6 +24,7 @@ from .adoption import OUTDATED_STATE, Decision, Memory, decide
 from .components import Database, DatabaseArgs, ServiceSchema, ServiceSchemaArgs
 from .endpoint import Endpoint
 from .errors import EngineError, GolabsError, IdentityError, PolicyError
+from .identity import remember_server
 from .inspection import Cluster, PasswordProver, look_at
 from .model import Desired, expand
 from .names import parse_user_name
@@ -116,7 +117,7 @@ def declare(project: Project, settings: Settings, endpoint: Endpoint, cluster: C
     clear = pulumi.Output.all(**{user: text for service in services for user, text in service.passwords.items()})
     records = clear.apply(lambda passwords: connections.build_records(desired, endpoint, passwords))
     removed = decision.removed_services if policy.drops else ()
-    _write_at_the_end(project, desired, records, resources, removed)
+    _write_at_the_end(project, desired, cluster, records, resources, removed)
     pulumi.export("database", settings.database)
     # The stack belongs to the server once the database is there: a first `up` that fails earlier can be run again.
     identity = pulumi.Output.from_input(cluster.system_identifier)
@@ -155,17 +156,19 @@ def _declare_provider(settings: Settings, endpoint: Endpoint, cluster: Cluster) 
 def _write_at_the_end(
     project: Project,
     desired: Desired,
+    cluster: Cluster,
     records: pulumi.Output[list[connections.Record]],
     resources: list[pulumi.CustomResource],
     removed: tuple[str, ...],
 ) -> None:
-    """Writes the connection files once every resource is there: never on preview, never after a failure."""
+    """Writes the files of a run once every resource is there: never on preview, never after a failure."""
     if pulumi.runtime.is_dry_run():
         return
 
     def write(parts: list[Any]) -> None:
         try:
             connections.write_files(project, desired.environment, parts[0], removed)
+            remember_server(project, desired.environment, cluster.system_identifier, desired.database.name)
         except GolabsError as error:
             raise pulumi.RunError(str(error)) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from golabs_infra.direct import DirectEngine
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.project import Project
 from golabs_infra.server import EmbeddedServer
+from golabs_infra.server_binaries import SHARED_FOLDER
 from golabs_infra.settings import Settings, read_settings
 from golabs_infra.stackfile import RawConfig, StackFile
 from golabs_infra.target import embedded_endpoint, resolve_endpoint
@@ -82,13 +84,15 @@ def free_port() -> int:
 
 @contextmanager
 def running_server(home: Path, *, major: int = 18, settings: Mapping[str, str] | None = None) -> Iterator[Endpoint]:
-    """An embedded server for the length of a test; gives the superuser's endpoint."""
+    """An embedded server for the length of a test; gives the superuser's endpoint. Data outside `home` is removed."""
     server = EmbeddedServer(home, port=free_port(), major=major, settings=settings or {})
-    server.start()
+    elsewhere = server.start().data_directory.parent
     try:
         yield embedded_endpoint(server, "tests")
     finally:
         server.stop()
+        if elsewhere.parent == SHARED_FOLDER:  # this server's own folder; its siblings belong to other servers
+            shutil.rmtree(elsewhere, ignore_errors=True)
 
 
 def wipe(endpoint: Endpoint) -> None:

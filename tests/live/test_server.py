@@ -21,7 +21,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from golabs_infra import server_binaries
+from golabs_infra import server_binaries, server_processes
 from golabs_infra.errors import ServerError
 from golabs_infra.server import ADMIN_USER, DEFAULT_PORT, HOST, EmbeddedServer, ServerStatus
 
@@ -171,7 +171,7 @@ def killed(server: EmbeddedServer) -> int:
     pid = pid_of(server.status())
     os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + 10
-    while server_binaries.command_line(pid) and time.monotonic() < deadline:
+    while server_processes.command_line(pid) and time.monotonic() < deadline:
         time.sleep(0.01)
     return pid
 
@@ -197,7 +197,7 @@ def test_a_new_home_starts_answers_and_stops(home: Path, make: Make) -> None:
 
     stopped = server.stop()
     assert (stopped.running, stopped.version, stopped.pid) == (False, None, None)
-    assert not server_binaries.command_line(pid_of(started))
+    assert not server_processes.command_line(pid_of(started))
     assert server.stop() == stopped
 
 
@@ -427,7 +427,7 @@ def test_a_home_deleted_under_its_server_is_told_and_stop_ends_it(server: Embedd
             method()
         assert "golabs server stop" in caught.value.mend
     assert not server.stop().running
-    assert not server_binaries.command_line(pid)
+    assert not server_processes.command_line(pid)
     assert server.start().running
 
 
@@ -535,7 +535,7 @@ def test_as_root_programs_out_of_reach_are_copied_once(folder: Path, make: Make)
         status = said(python(START, home, server.status().port, path=path))
         (copy,) = set(SHARED_FOLDER.glob("postgresql-*")) - before
         made = copy.stat().st_ctime_ns
-        assert server_binaries.command_line(int(str(status["pid"]))).startswith(f"{copy}/")
+        assert server_processes.command_line(int(str(status["pid"]))).startswith(f"{copy}/")
         assert mode(site) == 0o700
         server.stop()
         assert said(python(START, home, server.status().port, path=path))["running"] is True
