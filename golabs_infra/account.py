@@ -64,7 +64,7 @@ class Account:
         if policy.protects:
             raise PolicyError(
                 f"{environment} is guarded: destroy is refused, and nothing was touched",
-                where=f"{environment}: policy {policy.name}",
+                where=f"golabs destroy {environment}",
                 mend="there is no switch for it; a DBA who means it drops the database by hand",
             )
         if policy.drops and not yes:

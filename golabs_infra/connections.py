@@ -103,8 +103,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _string(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    ambiguous = re.match(r"[-+.0-9]|[yYnN]\Z", text)
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if ambiguous else None)
+    ambiguous = "'" if re.match(r"[-+.0-9]|[yYnN]\Z", text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=ambiguous if text.isprintable() else '"')
 
 
 _Dumper.add_representer(str, _string)
