@@ -59,15 +59,8 @@ class Account:
         self._typed(self._run.database, f"type the database's name, {self._run.database}, to go on:", "up")
 
     def confirm_destroy(self, yes: bool) -> None:
-        """Disposable environments: asks. Guarded ones: refuses before anything is looked at."""
-        policy, environment = self._run.policy, self._run.environment
-        if policy.protects:
-            raise PolicyError(
-                f"{environment} is guarded: destroy is refused, and nothing was touched",
-                where=f"golabs destroy {environment}",
-                mend="there is no switch for it; a DBA who means it drops the database by hand",
-            )
-        if policy.drops and not yes:
+        """Disposable environments: asks. Elsewhere there is nothing to lose; guarded ones were refused before."""
+        if self._run.policy.drops and not yes:
             question = f"drop the database {self._run.database} with all its data, and its users? Type yes:"
             self._typed("yes", question, "destroy")
 

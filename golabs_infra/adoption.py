@@ -16,6 +16,7 @@ from .endpoint import Endpoint
 from .errors import AdoptionError, ConfigError, Fault, IdentityError, PolicyError, ServerConnectionError
 from .inspection import MINIMUM_VERSION, PUBLIC_CLOSED_VERSION, Cluster
 from .names import parse_user_name
+from .policy import Policy
 from .settings import Settings, password_faults
 from .stackfile import NAMESPACE
 
@@ -92,6 +93,16 @@ def decide(
     return Decision(passwords, (*settings.warnings, *warnings), removed, outdated)
 
 
+def check_destroy(policy: Policy, environment: str) -> None:
+    """Refuses to destroy a guarded environment, before anything is looked at. Raises PolicyError."""
+    if policy.protects:
+        raise PolicyError(
+            f"{environment} is guarded: destroy is refused, and nothing was touched",
+            where=f"golabs destroy {environment}",
+            mend="there is no switch for it; a DBA who means it drops the database by hand",
+        )
+
+
 def check_rights(settings: Settings, endpoint: Endpoint, cluster: Cluster) -> None:
     """Refuses servers and admins that can't do the work at all."""
     where = f"{cluster.admin}@{endpoint.address}"
@@ -113,6 +124,9 @@ def check_rights(settings: Settings, endpoint: Endpoint, cluster: Cluster) -> No
         faults.append(
             Fault("admin", f"it lacks {' and '.join(lacking)}", f'ALTER ROLE "{cluster.admin}" {" ".join(lacking)}')
         )
+    if not cluster.inherits:
+        what = "it is NOINHERIT, and so can't act on what the services' users own"
+        faults.append(Fault("admin", what, f'ALTER ROLE "{cluster.admin}" INHERIT'))
     if cluster.database_exists and not cluster.owns_database:
         statement = f'ALTER DATABASE "{settings.database}" OWNER TO "{cluster.admin}"'
         faults.append(Fault(settings.database, f"it belongs to {cluster.database_owner}, not to the admin", statement))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .account import Account
+from .adoption import check_destroy
 from .connections import ExportFormat
 from .console import Screen
 from .engines import EngineChoice
@@ -192,6 +193,7 @@ def destroy(
     as_json: AsJson = False,
 ) -> None:
     """Drop what the environment's policy lets go: everything (disposable), nothing (keep), or refuse (guarded)."""
+    check_destroy(_invocation(context).run(environment, engine).policy, environment)
     account = _begin(context, environment, engine, as_json)
     account.confirm_destroy(yes)
     account.start_server()

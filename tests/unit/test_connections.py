@@ -1,0 +1,427 @@
+"""Connection files: the contract's shape, URLs that clients take, and a set of files written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+import yaml
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import SecretStr
+
+from golabs_infra import connections
+from golabs_infra.connections import (
+    Record,
+    build_records,
+    connection_file,
+    jdbc_url,
+    known_passwords,
+    libpq_url,
+    read_records,
+    remove_files,
+    render_yaml,
+    write_files,
+)
+from golabs_infra.endpoint import Endpoint
+from golabs_infra.errors import GolabsError
+from golabs_infra.files import prepare_private
+from golabs_infra.project import Project
+
+from .catalogs import make_desired
+
+MIGRATION = "billing_migration_tst_user"
+APP = "billing_app_tst_user"
+PASSWORD = "pencil"
+ODD = [
+    "p w",
+    "p@w",
+    "p/w",
+    "p%w",
+    "p%40w",
+    "p:w",
+    "p?w=1&x#y",
+    "pä✓🔑w",
+    "+p+",
+    "p'w\"",
+    "p\\w",
+    "[p]",
+    " p ",
+    "=&;",
+    "p\nw",
+    "`$!~",
+]
+AMBIGUOUS = [
+    *("12345678", "0123456", "0x1F", "0o17", "0b11", "1_000", "1e9", "1.5e10", "12e034", ".5", "+1", "-1", "1:30:99"),
+    *(
+        "true",
+        "True",
+        "false",
+        "yes",
+        "no",
+        "on",
+        "off",
+        "y",
+        "N",
+        "null",
+        "Null",
+        "~",
+        "",
+        " ",
+        ".inf",
+        ".nan",
+        "<<",
+        "=",
+    ),
+    *("2027-01-31", "- a", "a: b", "a #b", "#a", "&a", "*a", "!a", "|", ">", "%a", "@a", "`a", "{a}", "[a]", "'", '"'),
+    *("a\nb", "a\n", "\ta", "\u2028", "\x85", "\x7f", "a " * 100),
+]
+HARMLESS = ["secret", "ä✓🔑", "c" * 300, "nobody", "yesterday", "trueish"]
+
+
+def endpoint(host: str = "db.example.org", port: int = 5432, **options: object) -> Endpoint:
+    """An endpoint, with TLS unless said otherwise."""
+    given: dict[str, object] = {"ssl_mode": "require"} | options
+    return Endpoint(host, port, "postgres", SecretStr("admin's"), "postgres", **given)  # type: ignore[arg-type]
+
+
+def records_of(*services: str, password: str = PASSWORD, host: str = "db.example.org") -> list[Record]:
+    """Records of services in tst, every user with this password."""
+    desired = make_desired("tst", services=list(services))
+    return build_records(desired, endpoint(host), {role.name: password for role in desired.roles})
+
+
+def mode(path: Path) -> int:
+    """The permission bits."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# ---- the record
+
+
+def test_a_record_has_exactly_the_shape_of_the_contract() -> None:
+    desired = make_desired("tst", services=["billing"])
+    (record,) = build_records(desired, endpoint(port=6432), {MIGRATION: "m1", APP: "a1"})
+    assert record == {
+        "environment": "tst",
+        "service": "billing",
+        "database": "go-labs-tst",
+        "host": "db.example.org",
+        "port": 6432,
+        "sslmode": "require",
+        "schema": "billing",
+        "users": {
+            "migration": {
+                "username": MIGRATION,
+                "password": "m1",
+                "url": f"postgresql://{MIGRATION}:m1@db.example.org:6432/go-labs-tst?sslmode=require",
+                "jdbcUrl": "jdbc:postgresql://db.example.org:6432/go-labs-tst"
+                f"?user={MIGRATION}&password=m1&sslmode=require",
+            },
+            "app": {
+                "username": APP,
+                "password": "a1",
+                "url": f"postgresql://{APP}:a1@db.example.org:6432/go-labs-tst?sslmode=require",
+                "jdbcUrl": f"jdbc:postgresql://db.example.org:6432/go-labs-tst?user={APP}&password=a1&sslmode=require",
+            },
+        },
+    }
+    assert list(record) == ["environment", "service", "database", "host", "port", "sslmode", "schema", "users"]
+    assert list(record["users"]) == ["migration", "app"]
+    assert list(record["users"]["app"]) == ["username", "password", "url", "jdbcUrl"]
+
+
+def test_there_is_one_record_a_service_in_order() -> None:
+    assert [record["service"] for record in records_of("order", "billing", "catalog")] == [
+        "billing",
+        "catalog",
+        "order",
+    ]
+
+
+def test_a_record_holds_nothing_of_the_admin() -> None:
+    assert "admin's" not in repr(records_of("billing"))
+
+
+# ---- URLs
+
+
+@pytest.mark.parametrize("password", ["secret", *ODD])
+def test_libpq_reads_a_url_back_to_what_it_was_made_of(password: str) -> None:
+    url = libpq_url(endpoint(ssl_root_cert="/certs/my ca&1.pem"), "go-labs-tst", APP, password)
+    assert conninfo_to_dict(url) == {
+        "host": "db.example.org",
+        "port": "5432",
+        "dbname": "go-labs-tst",
+        "user": APP,
+        "password": password,
+        "sslmode": "require",
+        "sslrootcert": "/certs/my ca&1.pem",
+    }
+    assert url.isascii()
+    assert url == "".join(url.split())
+
+
+@pytest.mark.parametrize("password", ["secret", *ODD])
+def test_any_reader_of_urls_reads_a_libpq_url_back(password: str) -> None:
+    parts = urlsplit(libpq_url(endpoint(), "go-labs-tst", APP, password))
+    assert (parts.scheme, parts.hostname, parts.port, parts.path) == (
+        "postgresql",
+        "db.example.org",
+        5432,
+        "/go-labs-tst",
+    )
+    assert unquote(parts.username or "") == APP
+    assert unquote(parts.password or "") == password
+
+
+@pytest.mark.parametrize("password", ["secret", *ODD])
+def test_a_jdbc_url_is_read_back_to_what_it_was_made_of(password: str) -> None:
+    url = jdbc_url(endpoint(ssl_root_cert="/certs/my ca.pem"), "go-labs-tst", APP, password)
+    assert url.startswith("jdbc:postgresql://db.example.org:5432/go-labs-tst?")
+    # The driver decodes as forms are decoded, so that a plus would be a space.
+    assert parse_qs(urlsplit(url.removeprefix("jdbc:")).query, strict_parsing=True) == {
+        "user": [APP],
+        "password": [password],
+        "sslmode": ["require"],
+        "sslrootcert": ["/certs/my ca.pem"],
+    }
+    assert url.isascii()
+
+
+@pytest.mark.parametrize(
+    ("host", "in_url"),
+    [
+        ("::1", "[::1]"),
+        ("2001:db8::1", "[2001:db8::1]"),
+        ("fe80::1%eth0", "[fe80::1%25eth0]"),
+        ("10.0.0.1", "10.0.0.1"),
+    ],
+)
+def test_an_ipv6_address_stands_in_brackets(host: str, in_url: str) -> None:
+    url = libpq_url(endpoint(host), "go-labs-tst", APP, "x")
+    assert f"@{in_url}:5432/" in url
+    assert conninfo_to_dict(url)["host"] == host
+    assert jdbc_url(endpoint(host), "go-labs-tst", APP, "x").startswith(f"jdbc:postgresql://{in_url}:5432/")
+
+
+def test_a_socket_folder_is_a_host_to_libpq() -> None:
+    url = libpq_url(endpoint("/run/postgresql", ssl_mode="disable"), "go-labs-tst", APP, "x")
+    assert conninfo_to_dict(url)["host"] == "/run/postgresql"
+
+
+@pytest.mark.parametrize("ssl_mode", ["disable", "require", "verify-ca", "verify-full"])
+def test_the_ssl_mode_is_in_both_urls(ssl_mode: str) -> None:
+    server = endpoint(ssl_mode=ssl_mode)
+    assert conninfo_to_dict(libpq_url(server, "d", APP, "x"))["sslmode"] == ssl_mode
+    assert jdbc_url(server, "d", APP, "x").endswith(f"&sslmode={ssl_mode}")
+
+
+# ---- the file's text
+
+
+@pytest.mark.parametrize("password", [*HARMLESS, *ODD, *AMBIGUOUS])
+def test_a_file_is_read_back_to_its_record_by_any_reader_of_yaml(password: str) -> None:
+    (record,) = records_of("billing", password=password)
+    text = render_yaml(record)
+    assert yaml.safe_load(text) == record
+    assert yaml.load(text, Loader=yaml.BaseLoader) == {**record, "port": "5432"}  # noqa: S506  (makes strings only)
+
+
+@pytest.mark.parametrize("password", AMBIGUOUS)
+def test_a_password_that_some_reader_takes_for_something_else_is_quoted(password: str) -> None:
+    (record,) = records_of("billing", password=password)
+    assert render_yaml(record).split("    password: ")[1][0] in "'\""
+
+
+def test_a_file_says_what_it_is_and_how_it_is_made_again() -> None:
+    (record,) = records_of("billing")
+    assert render_yaml(record).splitlines()[:8] == [
+        "# Written by golabs; holds passwords. Made again by: golabs export tst",
+        "environment: tst",
+        "service: billing",
+        "database: go-labs-tst",
+        "host: db.example.org",
+        "port: 5432",
+        "sslmode: require",
+        "schema: billing",
+    ]
+
+
+# ---- files
+
+
+def test_files_are_private_and_where_the_contract_says(project: Project) -> None:
+    written = write_files(project, "tst", records_of("billing", "order"))
+    folder = project.root / "output" / "tst"
+    assert written == [folder / "billing-connections.yaml", folder / "order-connections.yaml"]
+    assert [mode(path) for path in written] == [0o600, 0o600]
+    assert mode(folder) == 0o700
+    assert sorted(path.name for path in folder.iterdir()) == ["billing-connections.yaml", "order-connections.yaml"]
+
+
+def test_a_folder_and_files_that_were_open_to_others_are_closed(project: Project) -> None:
+    folder = project.output_folder("tst")
+    folder.mkdir(parents=True, mode=0o755)
+    old = connection_file(project, "tst", "billing")
+    old.touch(mode=0o644)
+    write_files(project, "tst", records_of("billing"))
+    assert (mode(folder), mode(old)) == (0o700, 0o600)
+
+
+@pytest.mark.usefixtures("umask_of_nothing")
+def test_the_umask_opens_nothing(project: Project) -> None:
+    (written,) = write_files(project, "tst", records_of("billing"))
+    assert (mode(written), mode(written.parent)) == (0o600, 0o700)
+
+
+@pytest.fixture
+def umask_of_nothing() -> Iterator[None]:
+    """A umask that closes nothing by itself."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def test_what_is_written_is_read_again(project: Project) -> None:
+    records = records_of("billing", "order", password="12345678")
+    write_files(project, "tst", records)
+    assert read_records(project, "tst") == records
+    assert read_records(project, "dev") == []
+
+
+def test_an_older_file_is_replaced(project: Project) -> None:
+    for password in ("old", "new"):
+        write_files(project, "tst", records_of("billing", password=password))
+    assert read_records(project, "tst") == records_of("billing", password="new")
+
+
+def test_files_of_removed_services_are_removed_and_others_left(project: Project) -> None:
+    write_files(project, "tst", records_of("billing", "catalog", "order"))
+    write_files(project, "tst", records_of("billing"), removed=["order", "never there"])
+    assert [record["service"] for record in read_records(project, "tst")] == ["billing", "catalog"]
+
+
+def failing_at(number: int) -> Callable[[Path, str], str]:
+    """`prepare_private` that fails at its n-th file, as on a full disk."""
+    calls = iter(range(1, 100))
+
+    def prepare(folder: Path, text: str) -> str:
+        if next(calls) == number:
+            raise OSError(28, "No space left on device")
+        return prepare_private(folder, text)
+
+    return prepare
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_failure_at_any_file_keeps_all_the_old_ones(
+    project: Project, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    old = records_of("billing", "catalog", "order", password="old")
+    write_files(project, "tst", old)
+    monkeypatch.setattr(connections, "prepare_private", failing_at(number))
+    with pytest.raises(GolabsError) as caught:
+        write_files(project, "tst", records_of("billing", "catalog", "order", password="new"), removed=["gone"])
+    folder = project.output_folder("tst")
+    assert str(caught.value) == (
+        f"{folder}: the connection files can't be written: No space left on device. The old ones are kept\n"
+        "  mend: free space or mend permissions there, then: golabs export tst"
+    )
+    assert read_records(project, "tst") == old
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_a_failure_of_the_first_run_leaves_no_file(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "prepare_private", failing_at(2))
+    with pytest.raises(GolabsError):
+        write_files(project, "tst", records_of("billing", "order"))
+    assert list(project.output_folder("tst").iterdir()) == []
+
+
+def test_a_folder_in_the_place_of_one_file_keeps_all_the_old_ones(project: Project) -> None:
+    old = records_of("billing", password="old")
+    write_files(project, "tst", old)
+    in_the_way = connection_file(project, "tst", "order")
+    in_the_way.mkdir()
+    with pytest.raises(GolabsError, match=r"order-connections\.yaml is a folder\. The old ones are kept"):
+        write_files(project, "tst", records_of("billing", "order", password="new"))
+    in_the_way.rmdir()
+    assert read_records(project, "tst") == old
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(project: Project) -> None:
+    (project.root / "output").touch()
+    with pytest.raises(GolabsError, match="the connection files can't be written: "):
+        write_files(project, "tst", records_of("billing"))
+
+
+CANARY = "c4n4ry-in-the-mine"
+BROKEN = {
+    "not YAML": f"users: {{app: {{password: {CANARY}\n",
+    "an alias": f"password: *{CANARY}\n",
+    "not a mapping": f"- {CANARY}\n",
+    "empty": "",
+    "no users": f"password: {CANARY}\n",
+    "one user": f"users: {{app: {{username: u, password: {CANARY}}}}}\n",
+    "no password": f"users: {{app: {{username: {CANARY}}}, migration: {{username: u}}}}\n",
+    "users of another kind": f"users: [{CANARY}]\n",
+    "a day that is none": f"users: {CANARY}\nday: 2027-99-99\n",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN.keys())
+def test_a_file_that_is_none_is_told_by_its_name_and_not_shown(project: Project, text: str) -> None:
+    path = connection_file(project, "tst", "billing")
+    path.parent.mkdir(parents=True)
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(GolabsError) as caught:
+        read_records(project, "tst")
+    assert caught.value.where == str(path)
+    assert caught.value.mend == "move it out of the way; golabs export tst makes it again from the stack's state"
+    assert CANARY not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_a_file_that_is_not_utf_8_is_told(project: Project) -> None:
+    path = connection_file(project, "tst", "billing")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"users: \xff\n")
+    with pytest.raises(GolabsError, match="the connection file can't be read"):
+        read_records(project, "tst")
+
+
+def test_other_files_in_the_folder_are_not_read(project: Project) -> None:
+    write_files(project, "tst", records_of("billing"))
+    (project.output_folder("tst") / "golabs.sql").write_text("SELECT", encoding="utf-8")
+    assert len(read_records(project, "tst")) == 1
+
+
+def test_known_passwords_are_by_user_and_hidden() -> None:
+    known = known_passwords(records_of("billing", password=CANARY))
+    assert {user: password.get_secret_value() for user, password in known.items()} == {MIGRATION: CANARY, APP: CANARY}
+    assert CANARY not in repr(known)
+
+
+def test_what_somebody_added_to_the_users_of_a_file_is_passed_over() -> None:
+    (record,) = records_of("billing")
+    record["users"]["reporting"] = {"note": "made by hand"}
+    assert list(known_passwords([record])) == [MIGRATION, APP]
+
+
+def test_removing_takes_the_connection_files_and_the_empty_folder(project: Project) -> None:
+    written = write_files(project, "tst", records_of("billing", "order"))
+    assert remove_files(project, "tst") == written
+    assert not project.output_folder("tst").exists()
+    assert remove_files(project, "tst") == []
+
+
+def test_removing_leaves_what_is_not_ours(project: Project) -> None:
+    write_files(project, "tst", records_of("billing"))
+    other = project.output_folder("tst") / "notes.txt"
+    other.touch()
+    remove_files(project, "tst")
+    assert list(project.output_folder("tst").iterdir()) == [other]

@@ -1,0 +1,68 @@
+"""Private files: whole or not at all, and nobody else's to read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from golabs_infra.files import prepare_private, write_private
+
+
+def mode(path: Path) -> int:
+    """The permission bits."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_private_file_is_made_with_its_folders(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "file"
+    write_private(path, "pässword ✓\n")
+    assert path.read_bytes() == "pässword ✓\n".encode()
+    assert (mode(path), mode(path.parent)) == (0o600, 0o700)
+
+
+def test_an_open_file_becomes_private_when_it_is_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch(mode=0o644)
+    write_private(path, "new")
+    assert (path.read_text(encoding="utf-8"), mode(path)) == ("new", 0o600)
+
+
+def test_a_reader_who_has_the_old_file_open_sees_the_old_text(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_private(path, "old")
+    with path.open(encoding="utf-8") as reader:
+        write_private(path, "new")
+        assert reader.read() == "old"
+
+
+def test_a_prepared_file_is_complete_and_private(tmp_path: Path) -> None:
+    prepared = Path(prepare_private(tmp_path, "text"))
+    assert prepared.parent == tmp_path
+    assert (prepared.read_text(encoding="utf-8"), mode(prepared)) == ("text", 0o600)
+
+
+@pytest.mark.parametrize("failing", ["fsync", "replace"])
+def test_a_failure_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "file"
+    write_private(path, "old")
+    monkeypatch.setattr(os, failing, fail)
+    with pytest.raises(OSError, match="No space left"):
+        write_private(path, "new")
+    assert path.read_text(encoding="utf-8") == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_in_the_way_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write_private(path, "new")
+    assert list(tmp_path.iterdir()) == [path]

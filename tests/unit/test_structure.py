@@ -1,0 +1,245 @@
+"""The shape of the package: imports point one way, and only those modules reach the world outside that are meant to."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import golabs_infra
+
+PACKAGE = Path(golabs_infra.__file__).parent
+NAME = "golabs_infra"
+
+ORDER = [
+    *("errors", "names", "policy", "project", "endpoint", "files", "passphrase", "passwords", "stackfile", "settings"),
+    *("model", "connecting", "inspection", "plan", "sql", "wording", "connections", "adoption", "identity"),
+    *("server_*", "server", "target", "direct", "verification", "report", "components.*", "components", "program"),
+    *("toolchain", "engines", "installer", "stacks", "runs", "doctor", "console", "account", "cli", "__main__"),
+]
+"""Each module imports only what stands before it. A module that is not named is held to there being no circle."""
+
+PURE = ["errors", "names", "policy", "endpoint", "settings", "model", "plan", "sql", "wording", "adoption"]
+"""They read no file, environment or clock and open no connection."""
+
+
+@cache
+def sources() -> Mapping[str, ast.Module]:
+    """Every module of the package by its name below it, parsed."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+        found[name] = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    return found
+
+
+@cache
+def imported(module: str) -> frozenset[str]:
+    """The full name of everything that a module imports anywhere in it, also inside of functions."""
+    return frozenset(_imported(module))
+
+
+def _imported(module: str) -> Iterator[str]:
+    is_package = (PACKAGE / module.replace(".", "/")).is_dir() or module == "__init__"
+    above = [NAME, *([] if module == "__init__" else module.split("."))]
+    for node in ast.walk(sources()[module]):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                kept = above[: len(above) - node.level + is_package]
+                base = ".".join([*kept, base] if base else kept)
+            for alias in node.names:
+                yield f"{base}.{alias.name}"
+
+
+def own(module: str) -> set[str]:
+    """The modules of the package that a module imports."""
+    names = set()
+    for full in imported(module):
+        if full.startswith(f"{NAME}."):
+            below = full.removeprefix(f"{NAME}.")
+            names |= {name for name in (below, below.rpartition(".")[0]) if name in sources()}
+    return names - {module}
+
+
+def at_once(module: str) -> set[str]:
+    """The packages that a module imports as soon as it is imported itself."""
+    names: set[str] = set()
+    for node in sources()[module].body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add((node.module or "").split(".")[0])
+    return names
+
+
+def reaching(*packages: str) -> set[str]:
+    """The modules that import one of these packages."""
+    return {
+        module
+        for module in sources()
+        if any(full == package or full.startswith(f"{package}.") for full in imported(module) for package in packages)
+    }
+
+
+def place(module: str) -> int | None:
+    """Where a module stands in the order."""
+    for candidate in (
+        module,
+        f"{module.partition('.')[0]}.*" if "." in module else "",
+        f"{module.partition('_')[0]}_*",
+    ):
+        if candidate in ORDER:
+            return ORDER.index(candidate)
+    return None
+
+
+def test_the_parser_sees_the_imports_that_there_are() -> None:
+    assert len(sources()) > 25
+    assert {"stackfile", "names", "policy", "passwords", "errors", "endpoint"} == own("settings")
+    assert {"components.database", "components.service"} == own("components")
+    assert "components.options" in own("components.service")
+    assert "model" in own("components.service")
+    assert "psycopg.sql.SQL" in imported("sql")
+
+
+def test_imports_make_no_circle() -> None:
+    graph = {module: own(module) - {module.split(".")[0]} for module in sources()}
+    try:
+        sequence = list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(f"these modules import each other: {' -> '.join(error.args[1])}")
+    assert set(sequence) == set(sources())
+
+
+def test_imports_point_one_way() -> None:
+    against = [
+        f"{module} imports {name}"
+        for module in sources()
+        for name in own(module)
+        if (here := place(module)) is not None
+        and (there := place(name)) is not None
+        and (there > here or (there == here and "*" not in ORDER[here]))
+    ]
+    assert against == []
+
+
+def test_every_module_of_the_design_has_its_place() -> None:
+    for module in ("settings", "model", "program", "components.service", "server_binaries", "plan", "cli"):
+        assert place(module) is not None
+    assert place("something_new") is None
+
+
+def test_only_the_modules_of_the_pulumi_engine_import_pulumi() -> None:
+    allowed = {"components.database", "components.service", "components.options", "program", "stacks"}
+    found = reaching("pulumi", "pulumi_postgresql", "pulumi_random")
+    # The Automation API brings the installer of the CLI along; it is loaded only where the CLI is to be installed.
+    assert found - allowed <= {"installer"}
+    assert "pulumi" not in at_once("installer")
+    assert "pulumi" in at_once("program")
+
+
+def test_only_the_modules_that_talk_to_postgresql_import_psycopg() -> None:
+    found = {
+        module
+        for module in reaching("psycopg")
+        for full in imported(module)
+        if full.split(".")[0] == "psycopg" and full.split(".")[:2] != ["psycopg", "sql"]
+    }
+    talking = {"inspection", "direct", "connecting", "verification"}
+    assert {module for module in found - talking if not module.startswith("server")} == set()
+    assert {"inspection", "direct", "connecting"} <= found
+
+
+def test_sql_takes_only_the_composing_part_of_psycopg() -> None:
+    assert {full for full in imported("sql") if full.startswith("psycopg")} <= {
+        "psycopg.sql",
+        *(f"psycopg.sql.{name}" for name in ("SQL", "Composable", "Composed", "Identifier", "Literal")),
+    }
+
+
+def test_only_sql_composes_statements() -> None:
+    assert reaching("psycopg.sql") == {"sql"}
+
+
+def test_only_the_command_line_prints() -> None:
+    streams = ("sys.stdout", "sys.stderr", "sys.stdin")
+    printing = {
+        module
+        for module, tree in sources().items()
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "input"))
+        or (isinstance(node, ast.Attribute) and ast.unparse(node) in streams)
+    }
+    assert printing <= {"cli", "console"}
+    assert reaching("rich", "typer", "click", "logging") <= {"cli", "console"}
+
+
+def test_only_the_command_line_exits() -> None:
+    exiting = {
+        module
+        for module, tree in sources().items()
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Name) and node.id in ("SystemExit", "exit", "quit"))
+        or (
+            isinstance(node, ast.Attribute)
+            and node.attr in ("exit", "_exit")
+            and ast.unparse(node.value) in ("sys", "os")
+        )
+    }
+    assert exiting <= {"cli", "__main__"}
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_the_core_is_pure(module: str) -> None:
+    reached = {full.split(".")[0] for full in imported(module)}
+    world = {"os", "sys", "io", "pathlib", "shutil", "subprocess", "socket", "tempfile", "time", "random", "urllib"}
+    assert reached & world == set()
+    calls = {ast.unparse(node.func) for node in ast.walk(sources()[module]) if isinstance(node, ast.Call)}
+    assert calls & {"open", "input", "print", "date.today", "datetime.now"} == set()
+
+
+def test_what_starts_fast_loads_nothing_of_pulumi() -> None:
+    script = (
+        "import sys, golabs_infra.direct, golabs_infra.cli; "
+        "print([name for name in sys.modules if name.split('.')[0].startswith(('pulumi', 'grpc'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "[]", "")
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    silent = [module for module, tree in sources().items() if not ast.get_docstring(tree)]
+    assert silent == []
+
+
+def test_everything_public_is_documented() -> None:
+    silent = []
+    for module, tree in sources().items():
+        scopes: list[tuple[str, ast.Module | ast.ClassDef]] = [(module, tree)]
+        scopes += [(f"{module}.{node.name}", node) for node in tree.body if isinstance(node, ast.ClassDef)]
+        for where, scope in scopes:
+            for node in scope.body:
+                if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_"):
+                    continue
+                if where.rpartition(".")[2].startswith("_") or ast.get_docstring(node):
+                    continue
+                silent.append(f"{where}.{node.name}")
+    assert silent == []
+
+
+def test_annotations_are_not_evaluated_at_import() -> None:
+    evaluated = [
+        module
+        for module, tree in sources().items()
+        if len(tree.body) > 1 and not module.startswith("__") and "__future__.annotations" not in imported(module)
+    ]
+    assert [module for module in evaluated if module != "components"] == []
