@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from pydantic import SecretStr
 
 from . import connections
-from .adoption import Decision, Memory, Origin, decide
+from .adoption import Decision, Memory, Origin, check_destroy, decide
 from .connecting import connect_admin
 from .endpoint import Endpoint
-from .errors import ApplyError, GolabsError, PolicyError
+from .errors import ApplyError, GolabsError
 from .files import write_private
 from .inspection import Cluster, Live, PasswordProver, read_cluster, read_live
 from .model import Desired, expand
@@ -93,13 +94,14 @@ class DirectEngine:
                     for change in inside:
                         progress(change)
                         self._execute(connection, change)
+            # Still under the lock: the next run reads these files to know what this one did.
             self._remember(cluster)
-        clear = {user: password.get_secret_value() for user, password in passwords.items()}
-        records = connections.build_records(self.desired, self.endpoint, clear)
-        files = connections.write_files(
-            self.project, self.settings.environment, records, removed=self._removed(decision)
-        )
-        pending.unlink(missing_ok=True)
+            clear = {user: password.get_secret_value() for user, password in passwords.items()}
+            records = connections.build_records(self.desired, self.endpoint, clear)
+            files = connections.write_files(
+                self.project, self.settings.environment, records, removed=self._removed(decision)
+            )
+            pending.unlink(missing_ok=True)
         return Outcome((*changes, *inside), decision.warnings, tuple(files))
 
     def export(self) -> list[Path]:
@@ -121,12 +123,7 @@ class DirectEngine:
     def destroy(self, progress: Callable[[Change], None] = lambda change: None) -> Outcome:
         """What the policy permits: drops everything (disposable), or forgets it (keep). Raises PolicyError if guarded."""
         policy, environment = self.settings.policy, self.settings.environment
-        if policy.protects:
-            raise PolicyError(
-                f"{environment} is guarded: destroy is refused, and nothing was touched",
-                where=self.settings.source,
-                mend="there is no switch for it; a DBA who means it drops the database by hand",
-            )
+        check_destroy(policy, environment)
         if policy.forgets:
             self.project.identity_file(environment).unlink(missing_ok=True)
             kept = f"{self.settings.database} and its users are left in place on {self.endpoint.address}"
@@ -136,9 +133,10 @@ class DirectEngine:
             for change in changes:
                 progress(change)
                 self._execute(admin, change)
-        self.project.identity_file(environment).unlink(missing_ok=True)
-        self._pending_file.unlink(missing_ok=True)
-        return Outcome(tuple(changes), (), tuple(connections.remove_files(self.project, environment)))
+            self.project.identity_file(environment).unlink(missing_ok=True)
+            self._pending_file.unlink(missing_ok=True)
+            removed = connections.remove_files(self.project, environment)
+        return Outcome(tuple(changes), (), tuple(removed))
 
     def _cluster(self, admin: psycopg.Connection[Any]) -> Cluster:
         return read_cluster(admin, self.settings.environment, self.settings.database, self.settings.users)
@@ -151,15 +149,18 @@ class DirectEngine:
         """What files tell of earlier runs: which server it was, which users, and their passwords."""
         environment = self.settings.environment
         passwords = connections.known_passwords(connections.read_records(self.project, environment))
-        identity = _read_json(self.project.identity_file(environment)).get("systemIdentifier")
+        identity = _read_json(self.project.identity_file(environment))
         pending = {user: SecretStr(text) for user, text in _read_json(self._pending_file).items()}
         known = {
             user: tuple(found[user] for found in (pending, passwords) if user in found)
             for user in {*passwords, *pending}
         }
-        # Without a state, the users on the server tell which services an earlier run provisioned.
-        managed = frozenset(cluster.roles) if identity or self.settings.policy.drops else frozenset()
-        return Memory(identity, managed, passwords=known)
+        # Where all may be dropped, the users on the server tell which services an earlier run provisioned. Elsewhere
+        # some may be there that were never ours, so only what an earlier run wrote down counts.
+        managed = frozenset(cluster.roles)
+        if not self.settings.policy.drops:
+            managed &= frozenset(identity.get("users", ()))
+        return Memory(identity.get("systemIdentifier"), managed, passwords=known)
 
     def _passwords(self, decision: Decision) -> dict[str, SecretStr]:
         return {
@@ -186,24 +187,28 @@ class DirectEngine:
         return self.project.private_folder / "pending" / f"{self.settings.environment}.json"
 
     def _write_pending(self, decision: Decision, passwords: Mapping[str, SecretStr]) -> Path:
-        generated = {
-            user: passwords[user].get_secret_value()
-            for user, password in decision.passwords.items()
-            if password.origin is Origin.GENERATED
-        }
-        if generated:
-            write_private(self._pending_file, json.dumps(generated))
+        origins = {user: password.origin for user, password in decision.passwords.items()}
+        if Origin.GENERATED in origins.values():
+            # With those that were kept: an earlier run that was killed may have written them nowhere else.
+            noted = {
+                user: passwords[user].get_secret_value() for user in origins if origins[user] is not Origin.CONFIGURED
+            }
+            write_private(self._pending_file, json.dumps(noted))
         return self._pending_file
 
     def _remember(self, cluster: Cluster) -> None:
-        identity = {"systemIdentifier": cluster.system_identifier, "database": self.settings.database}
+        identity = {
+            "systemIdentifier": cluster.system_identifier,
+            "database": self.settings.database,
+            "users": list(self.settings.users),
+        }
         write_private(self.project.identity_file(self.settings.environment), json.dumps(identity) + "\n")
 
     @contextmanager
     def _lock(self, admin: psycopg.Connection[Any]) -> Iterator[None]:
         """Waits for another run on this environment; the session's end frees the lock, whatever happens."""
         try:
-            admin.execute("SELECT set_config('lock_timeout', %s, false)", [f"{LOCK_TIMEOUT_S}s"])
+            _limit_waiting(admin)
             admin.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"golabs:{self.settings.database}"])
         except psycopg.errors.LockNotAvailable as error:
             raise ApplyError(
@@ -211,36 +216,53 @@ class DirectEngine:
                 where=self.settings.database,
                 mend="wait for it, or end it, and run this again",
             ) from error
+        except psycopg.Error as error:
+            raise self._failed("the lock on the environment", admin, error) from error
         yield
 
     @contextmanager
     def _transaction(self, connection: psycopg.Connection[Any]) -> Iterator[None]:
         try:
+            _limit_waiting(connection)
             with connection.transaction():
                 yield
-        except psycopg.OperationalError as error:
-            raise ApplyError(
-                f"the connection was lost, and nothing of this transaction stays: {str(error).strip()}",
-                where=self.endpoint.address,
-                mend="see that the server runs, and run this again",
-            ) from error
+        except psycopg.Error as error:
+            raise self._failed("the transaction", connection, error) from error
 
     def _execute(self, connection: psycopg.Connection[Any], change: Change) -> None:
         for statement in statements(change, self.settings.database):
             try:
                 connection.execute(statement)
-            except psycopg.OperationalError:
-                raise
             except psycopg.Error as error:
-                raise ApplyError(
-                    f"the server refused {describe(change).text!r}: {error.diag.message_primary or error}"
-                    + (f" ({error.diag.message_detail})" if error.diag.message_detail else ""),
-                    where=f"{self.endpoint.address}/{self.settings.database}",
-                    mend=error.diag.message_hint or "settle what it names and run this again; nothing is half done",
-                ) from error
+                raise self._failed(repr(describe(change).text), connection, error) from error
+
+    def _failed(self, what: str, connection: psycopg.Connection[Any], error: psycopg.Error) -> ApplyError:
+        """The server's refusal, or the loss of the connection, in words."""
+        if connection.broken:
+            return ApplyError(
+                f"the connection was lost, and nothing of an open transaction stays: {str(error).strip()}",
+                where=self.endpoint.address,
+                mend="see that the server runs, and run this again",
+            )
+        if isinstance(error, psycopg.errors.LockNotAvailable):
+            mend = f"another session has held it for over {LOCK_TIMEOUT_S} s: end its transaction and run this again"
+        else:
+            mend = error.diag.message_hint or "settle what it names and run this again"
+        if connection.info.transaction_status is TransactionStatus.INERROR:
+            mend += "; nothing is half done"
+        detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
+        return ApplyError(
+            f"the server refused {what}: {error.diag.message_primary or error}{detail}",
+            where=f"{self.endpoint.address}/{self.settings.database}",
+            mend=mend,
+        )
 
 
-def _read_json(path: Path) -> dict[str, str]:
+def _limit_waiting(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("SELECT set_config('lock_timeout', %s, false)", [f"{LOCK_TIMEOUT_S}s"])
+
+
+def _read_json(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:

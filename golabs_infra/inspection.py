@@ -26,14 +26,26 @@ MINIMUM_VERSION = 130000
 PUBLIC_CLOSED_VERSION = 150000
 """From 15 on the database's owner owns schema `public` and can close it."""
 
+_SETTINGS = frozenset({"search_path", "statement_timeout", "idle_in_transaction_session_timeout"})
+
 
 @dataclass(frozen=True)
 class LiveRole:
-    """A role as it is: the model's value, whether it expires, and what else is told of it."""
+    """A role as it is: the model's value, and what no user of ours has.
+
+    `memberships` are the roles that it is a member of, each with its grantor (None where that one is gone);
+    `overridden` the settings of the model that it has another time in the environment's database only.
+    """
 
     role: Role
     expires: bool
     admin_is_member: bool
+    memberships: tuple[tuple[str, str | None], ...] = ()
+    overridden: tuple[str, ...] = ()
+
+    def is_as(self, role: Role) -> bool:
+        """Whether it is as a declared role is to be, its password aside."""
+        return self.role == role and not (self.expires or self.memberships or self.overridden)
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,7 @@ class Cluster:
     owns_database: bool
     allows_connections: bool
     roles: Mapping[str, LiveRole] = field(default_factory=dict)
+    inherits: bool = True
 
 
 @dataclass(frozen=True)
@@ -61,7 +74,8 @@ class Live:
     """What is in the database now. Empty where it does not exist yet.
 
     `grants` has one entry for each object and grantee (never the owner); `relations` names every table-like object
-    and sequence, also those without a grant.
+    and sequence that is no extension's own, also those without a grant. A privilege that may be handed on comes a
+    second time, as `SELECT WITH GRANT OPTION`. Default privileges with an empty schema hold in every one.
     """
 
     cluster: Cluster
@@ -84,7 +98,7 @@ def read_cluster(connection: psycopg.Connection[Any], environment: str, database
     pattern = f"%\\_{environment}\\_user"
     roles = {
         row["name"]: _live_role(row)
-        for row in _rows(connection, "roles", names=list(users), pattern=pattern)
+        for row in _rows(connection, "roles", names=list(users), pattern=pattern, database=database)
         if row["name"] in users or _belongs(row["name"], environment)
     }
     return Cluster(**facts, roles=roles)
@@ -150,15 +164,21 @@ def _belongs(name: str, environment: str) -> bool:
 
 
 def _live_role(row: dict[str, Any]) -> LiveRole:
-    settings = dict(setting.split("=", 1) for setting in row.pop("settings") or ())
+    settings = _settings(row.pop("settings"))
+    in_database = _settings(row.pop("settings_in_database"))
     expires, admin_is_member = row.pop("expires"), row.pop("admin_is_member")
+    memberships = tuple((role, grantor) for role, grantor in row.pop("memberships") or ())
     role = Role(
         **row,
         search_path=tuple(_search_path(settings.get("search_path", ""))),
         statement_timeout=_milliseconds(settings.get("statement_timeout", "0")),
         idle_in_transaction_session_timeout=_milliseconds(settings.get("idle_in_transaction_session_timeout", "0")),
     )
-    return LiveRole(role, expires, admin_is_member)
+    return LiveRole(role, expires, admin_is_member, memberships, tuple(sorted(set(in_database) & _SETTINGS)))
+
+
+def _settings(listed: list[str] | None) -> dict[str, str]:
+    return dict(setting.split("=", 1) for setting in listed or ())
 
 
 def _search_path(value: str) -> Iterable[str]:
@@ -180,5 +200,12 @@ def _query(name: str) -> str:
 
 
 def _rows(connection: psycopg.Connection[Any], query: str, **parameters: object) -> list[dict[str, Any]]:
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(_query(query).encode(), parameters or None).fetchall()
+    try:
+        with connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(_query(query).encode(), parameters or None).fetchall()
+    except psycopg.OperationalError as error:
+        raise ServerConnectionError(
+            f"the server could not be looked at: {str(error).strip()}",
+            where=f"{connection.info.host}:{connection.info.port}" if not connection.closed else "",
+            mend="see that it runs, and run this again; nothing was changed by looking",
+        ) from error

@@ -14,6 +14,9 @@ from .inspection import PUBLIC_CLOSED_VERSION, Live, LiveRole
 from .model import PUBLIC, PUBLIC_SCHEMA, DefaultPrivileges, Desired, Extension, Grant, ObjectKind, Role, Schema
 from .names import parse_user_name
 
+WITH_GRANT_OPTION = " WITH GRANT OPTION"
+"""Ends the name of a live privilege that may be handed on. No grant of the model has it."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -32,6 +35,13 @@ class CreateDatabase(Change):
 @dataclass(frozen=True)
 class AllowConnections(Change):
     """Opens a database that a destroy that failed had closed. Outside of a transaction."""
+
+    database: str
+
+
+@dataclass(frozen=True)
+class AlterDatabaseOwner(Change):
+    """Takes the database from one of the environment's own users and gives it to the admin."""
 
     database: str
 
@@ -83,7 +93,7 @@ class CreateSchema(Change):
 
 @dataclass(frozen=True)
 class AlterSchemaOwner(Change):
-    """An existing schema gets its owner."""
+    """An existing schema gets its owner; None stands for the admin."""
 
     schema: Schema
 
@@ -168,8 +178,13 @@ def plan(desired: Desired, live: Live, verifiers: Mapping[str, str], removed: tu
     `verifiers` holds the users whose password is to be set: every new one, and those that have another. `removed` are
     the services to drop.
     """
-    changes = [*_removals(desired, live, removed), *_roles(desired, live, verifiers)]
-    inside = [*_schemas(desired, live), *_grants(desired, live), *_default_privileges(desired, live)]
+    changes = [*_roles(desired, live, verifiers), *_removals(desired, live, removed)]
+    inside = [
+        *_database_owner(desired, live),
+        *_schemas(desired, live),
+        *_grants(desired, live),
+        *_default_privileges(desired, live),
+    ]
     owners = _owners_to_borrow(desired, live, inside)
     changes += [BorrowMembership(owner) for owner in owners]
     changes += inside
@@ -192,10 +207,16 @@ def _roles(desired: Desired, live: Live, verifiers: Mapping[str, str]) -> Iterat
         if current is None:
             yield CreateRole(role, verifiers[role.name])
             continue
-        if current.role != role or current.expires:
+        if not current.is_as(role):
             yield AlterRole(role, current)
         if role.name in verifiers:
             yield SetPassword(role.name, verifiers[role.name])
+
+
+def _database_owner(desired: Desired, live: Live) -> Iterator[Change]:
+    """Whoever else owns it, does so on purpose. No admin but a superuser gets here where it is not the owner."""
+    if live.cluster.database_exists and live.cluster.database_owner in live.cluster.roles:
+        yield AlterDatabaseOwner(desired.database.name)
 
 
 def _schemas(desired: Desired, live: Live) -> Iterator[Change]:
@@ -203,7 +224,7 @@ def _schemas(desired: Desired, live: Live) -> Iterator[Change]:
         owner = live.schemas.get(schema.name)
         if owner is None:
             yield CreateSchema(schema)
-        elif schema.owner is not None and owner != schema.owner:
+        elif owner != schema.owner and (schema.owner is not None or owner in live.cluster.roles):
             yield AlterSchemaOwner(schema)
     present = {extension.name for extension in live.extensions}
     for extension in desired.database.extensions:
@@ -282,8 +303,11 @@ def _owners_to_borrow(desired: Desired, live: Live, changes: list[Change]) -> li
     needed: set[str] = set()
     for change in changes:
         match change:
-            case CreateSchema(schema) | AlterSchemaOwner(schema) if schema.owner:
+            case CreateSchema(schema) if schema.owner:
                 needed.add(schema.owner)
+            case AlterSchemaOwner(schema):
+                needed |= {schema.owner} if schema.owner else set()
+                needed |= {live.schemas[schema.name]} & live.cluster.roles.keys()
             case GrantPrivileges(grant) | RevokePrivileges(grant) if grant.schema in owner_of:
                 needed.add(owner_of[grant.schema])
             case GrantDefaultPrivileges(entry) | RevokeDefaultPrivileges(entry):

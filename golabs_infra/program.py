@@ -66,7 +66,8 @@ def _run(project: Project) -> None:
         raise IdentityError(
             f"{OUTDATED_STATE} {endpoint.address} (another server, or dropped)",
             where=settings.source,
-            mend=f"golabs up {settings.environment}, or: pulumi refresh --yes --stack {settings.environment}, then up",
+            mend=f"golabs up {settings.environment}; or have the state forget it, then up again: "
+            f"pulumi state delete --all --yes --stack {settings.environment}",
         )
     for warning in decision.warnings:
         pulumi.log.warn(warning)

@@ -498,6 +498,8 @@ class _Reader:
         where = f"{path}.{key}" if path and key else path or key
         example = _EXAMPLES.get(key, "")
         mend = f"write {key}: {example}" if example else "correct the value"
+        if key == "adminPassword" and not path:
+            mend = f"pulumi config set --secret adminPassword --stack {self.raw.environment}"
         if detail["type"] in ("extra_forbidden", "invalid_key"):
             self.fault(where, f"unknown key{_nearest(key, known)}", f"use one of {', '.join(sorted(known))}")
         elif detail["type"] == "missing":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import singledispatch
 
 from psycopg import sql
@@ -10,7 +11,9 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from .model import PUBLIC, DefaultPrivileges, Grant, Role
 from .plan import (
+    WITH_GRANT_OPTION,
     AllowConnections,
+    AlterDatabaseOwner,
     AlterRole,
     AlterSchemaOwner,
     BorrowMembership,
@@ -49,6 +52,11 @@ def _(change: AllowConnections, database: str) -> list[Composed]:
 
 
 @statements.register
+def _(change: AlterDatabaseOwner, database: str) -> list[Composed]:
+    return [_compose("ALTER DATABASE {} OWNER TO CURRENT_USER", Identifier(change.database))]
+
+
+@statements.register
 def _(change: DropDatabase, database: str) -> list[Composed]:
     return [_compose("DROP DATABASE {} WITH (FORCE)", Identifier(change.name))]
 
@@ -69,10 +77,16 @@ def _(change: CreateRole, database: str) -> list[Composed]:
 def _(change: AlterRole, database: str) -> list[Composed]:
     role, current = change.role, change.current.role
     result: list[Composed] = []
-    if _attributes(role, current) != _attributes(current, current):
-        result.append(_compose("ALTER ROLE {} WITH {}", Identifier(role.name), _attributes(role, current)))
+    if differing := _differing_attributes(role, current):
+        result.append(_compose("ALTER ROLE {} WITH {}", Identifier(role.name), SQL(" ").join(differing)))
     if change.current.expires:
         result.append(_compose("ALTER ROLE {} VALID UNTIL 'infinity'", Identifier(role.name)))
+    for name in change.current.overridden:
+        template = "ALTER ROLE {} IN DATABASE {} RESET {}"
+        result.append(_compose(template, Identifier(role.name), Identifier(database), Identifier(name)))
+    for group, grantor in change.current.memberships:
+        granted_by = _compose(" GRANTED BY {}", Identifier(grantor)) if grantor is not None else SQL("")
+        result.append(_compose("REVOKE {} FROM {}{} CASCADE", Identifier(group), Identifier(role.name), granted_by))
     return result + _settings(role, current)
 
 
@@ -102,9 +116,8 @@ def _(change: CreateSchema, database: str) -> list[Composed]:
 
 @statements.register
 def _(change: AlterSchemaOwner, database: str) -> list[Composed]:
-    if change.schema.owner is None:
-        return []
-    return [_compose("ALTER SCHEMA {} OWNER TO {}", Identifier(change.schema.name), Identifier(change.schema.owner))]
+    owner = SQL("CURRENT_USER") if change.schema.owner is None else Identifier(change.schema.owner)
+    return [_compose("ALTER SCHEMA {} OWNER TO {}", Identifier(change.schema.name), owner)]
 
 
 @statements.register
@@ -128,7 +141,8 @@ def _(change: GrantPrivileges, database: str) -> list[Composed]:
 def _(change: RevokePrivileges, database: str) -> list[Composed]:
     grant = change.grant
     return [
-        _compose("REVOKE {} ON {} FROM {}", _words(grant.privileges), _object(grant, database), _grantee(grant.grantee))
+        _compose(template, _words(privileges), _object(grant, database), _grantee(grant.grantee))
+        for template, privileges in _revocations("REVOKE {} ON {} FROM {}", grant.privileges)
     ]
 
 
@@ -139,7 +153,10 @@ def _(change: GrantDefaultPrivileges, database: str) -> list[Composed]:
 
 @statements.register
 def _(change: RevokeDefaultPrivileges, database: str) -> list[Composed]:
-    return [_default_privileges(change.entry, "REVOKE {} ON {} FROM {}")]
+    return [
+        _default_privileges(replace(change.entry, privileges=privileges), template)
+        for template, privileges in _revocations("REVOKE {} ON {} FROM {}", change.entry.privileges)
+    ]
 
 
 @statements.register
@@ -159,6 +176,17 @@ def _(change: DropOwned, database: str) -> list[Composed]:
 
 def _compose(template: str, *parts: Composable) -> Composed:
     return SQL(template).format(*parts)
+
+
+def _revocations(template: str, privileges: Iterable[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """The statements' templates with their privileges. What may be handed on is taken back with all that was."""
+    whole = tuple(word for word in privileges if not word.endswith(WITH_GRANT_OPTION))
+    options = tuple(word.removesuffix(WITH_GRANT_OPTION) for word in privileges if word.endswith(WITH_GRANT_OPTION))
+    option_only = tuple(word for word in options if word not in whole)
+    result = [(f"{template} CASCADE" if options else template, whole)] if whole else []
+    if option_only:
+        result.append((f"{template} CASCADE".replace("REVOKE", "REVOKE GRANT OPTION FOR"), option_only))
+    return result
 
 
 def _words(words: Iterable[str]) -> Composed:
@@ -187,34 +215,47 @@ def _object(grant: Grant, database: str) -> Composed:
 def _default_privileges(entry: DefaultPrivileges, action: str) -> Composed:
     objects = SQL("TABLES") if entry.kind == "table" else SQL("SEQUENCES")
     return _compose(
-        "ALTER DEFAULT PRIVILEGES FOR ROLE {} IN SCHEMA {} " + action,
+        "ALTER DEFAULT PRIVILEGES FOR ROLE {}{} " + action,
         Identifier(entry.owner),
-        Identifier(entry.schema),
+        _compose(" IN SCHEMA {}", Identifier(entry.schema)) if entry.schema else SQL(""),
         _words(entry.privileges),
         objects,
         _grantee(entry.grantee),
     )
 
 
-def _attributes(role: Role, current: Role | None = None) -> Composed:
-    """Role attributes as key words. An admin who is no superuser may not even name SUPERUSER, REPLICATION or
-    BYPASSRLS: `CREATE ROLE` has them off anyway, and `ALTER ROLE` names only those that differ."""
-    always: list[Composable] = [
-        SQL("LOGIN" if role.login else "NOLOGIN"),
-        SQL("CREATEDB" if role.create_database else "NOCREATEDB"),
-        SQL("CREATEROLE" if role.create_role else "NOCREATEROLE"),
-        SQL("INHERIT" if role.inherit else "NOINHERIT"),
-        _compose("CONNECTION LIMIT {}", Literal(role.connection_limit)),
-    ]
-    if current is not None:
+def _attributes(role: Role) -> Composed:
+    """A new role's attributes as key words. An admin who is no superuser may not even name SUPERUSER, REPLICATION or
+    BYPASSRLS, which `CREATE ROLE` has off anyway."""
+    return SQL(" ").join(
+        [
+            SQL("LOGIN" if role.login else "NOLOGIN"),
+            SQL("CREATEDB" if role.create_database else "NOCREATEDB"),
+            SQL("CREATEROLE" if role.create_role else "NOCREATEROLE"),
+            SQL("INHERIT" if role.inherit else "NOINHERIT"),
+            _compose("CONNECTION LIMIT {}", Literal(role.connection_limit)),
+        ]
+    )
+
+
+def _differing_attributes(role: Role, current: Role) -> list[Composable]:
+    """Only what differs is named: each attribute has its own rule for who may name it."""
+    result: list[Composable] = [
+        SQL(word if wanted else f"NO{word}")
         for word, wanted, has in (
+            ("LOGIN", role.login, current.login),
+            ("CREATEDB", role.create_database, current.create_database),
+            ("CREATEROLE", role.create_role, current.create_role),
+            ("INHERIT", role.inherit, current.inherit),
             ("SUPERUSER", role.superuser, current.superuser),
             ("REPLICATION", role.replication, current.replication),
             ("BYPASSRLS", role.bypass_row_level_security, current.bypass_row_level_security),
-        ):
-            if wanted != has:
-                always.append(SQL(word if wanted else f"NO{word}"))
-    return SQL(" ").join(always)
+        )
+        if wanted != has
+    ]
+    if role.connection_limit != current.connection_limit:
+        result.append(_compose("CONNECTION LIMIT {}", Literal(role.connection_limit)))
+    return result
 
 
 def _settings(role: Role, current: Role) -> list[Composed]:

@@ -129,6 +129,15 @@ class PulumiEngine:
             listener,
         )
 
+    def forget(self) -> None:
+        """Empties the state of a disposable stack whose server is gone. No server is touched, or even looked at."""
+        workspace = self._open().workspace
+        words = ["state", "delete", "--all", "--yes", "--stack", self._environment]
+        try:
+            workspace.pulumi_command.run(words, workspace.work_dir, workspace.env_vars)
+        except automation.CommandError as error:
+            raise self._explained("state delete", error, Report()) from None
+
     def destroy(self, listener: Listener) -> Report:
         """Destroys the stack's resources, as their options in the state permit."""
         return self._run(

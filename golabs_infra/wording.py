@@ -8,6 +8,7 @@ from functools import singledispatch
 from .model import PUBLIC, DefaultPrivileges, Grant
 from .plan import (
     AllowConnections,
+    AlterDatabaseOwner,
     AlterRole,
     AlterSchemaOwner,
     BorrowMembership,
@@ -54,6 +55,11 @@ def _(change: AllowConnections) -> Line:
 
 
 @describe.register
+def _(change: AlterDatabaseOwner) -> Line:
+    return Line("~", f"database {change.database}: owner -> the admin")
+
+
+@describe.register
 def _(change: DropDatabase) -> Line:
     return Line("-", f"database {change.name}, with everything in it")
 
@@ -73,6 +79,8 @@ def _(change: AlterRole) -> Line:
     ]
     if change.current.expires:
         differences.append("no expiry")
+    differences += [f"{name.replace('_', ' ')} of this database alone taken away" for name in change.current.overridden]
+    differences += [f"no member of {group}" for group, _ in change.current.memberships]
     return Line("~", f"user {wanted.name}: {', '.join(differences)}")
 
 
@@ -98,7 +106,7 @@ def _(change: CreateSchema) -> Line:
 
 @describe.register
 def _(change: AlterSchemaOwner) -> Line:
-    return Line("~", f"schema {change.schema.name}: owner -> {change.schema.owner}")
+    return Line("~", f"schema {change.schema.name}: owner -> {change.schema.owner or 'the admin'}")
 
 
 @describe.register
@@ -161,4 +169,4 @@ def _privileges(grant: Grant, preposition: str) -> str:
 
 
 def _later(entry: DefaultPrivileges, preposition: str) -> str:
-    return f"{', '.join(entry.privileges)} on later {entry.kind}s in {entry.schema} {preposition} {_grantee(entry.grantee)}"
+    return f"{', '.join(entry.privileges)} on later {entry.kind}s in {entry.schema or 'every schema'} {preposition} {_grantee(entry.grantee)}"
