@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from .config_keys import ServiceSettings
 from .names import EXTENSIONS_SCHEMA
-from .settings import ServiceSettings, Settings
+from .settings import Settings
 
 PUBLIC = "public"
 """The pseudo-role of every role; no real role can have this name."""

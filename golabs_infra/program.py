@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from . import connections
 from .adoption import OUTDATED_STATE, Decision, Memory, decide
 from .components import Database, DatabaseArgs, ServiceSchema, ServiceSchemaArgs
+from .config_keys import STRUCTURED_KEYS
 from .endpoint import Endpoint
 from .errors import EngineError, GolabsError, IdentityError, PolicyError
 from .identity import remember_server
@@ -30,7 +31,7 @@ from .model import Desired, expand
 from .names import parse_user_name
 from .policy import CONFIRMATION_VARIABLE
 from .project import Project
-from .settings import STRUCTURED_KEYS, Settings, read_settings
+from .settings import Settings, read_settings
 from .stackfile import NAMESPACE, RawConfig, raw_config_of_engine
 from .target import resolve_endpoint
 

@@ -1,201 +1,39 @@
 """Stack configuration -> `Settings`: typed, validated, frozen. No I/O, no pulumi.
 
-Every key of the contract is read here and nowhere else. All faults of a configuration are collected and raised
-together; each names the key's path, the value seen (never a secret) and the mend.
+All faults of a configuration are collected and raised together; each names the key's path, the value seen (never a
+secret) and the mend. What a key may hold stands in `config_keys`.
 """
 
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import json
-import re
 from collections.abc import Iterable, Mapping
-from datetime import date
-from typing import Annotated, Literal, TypeVar
+from typing import TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from . import names
-from .endpoint import Endpoint, SslMode, is_loopback
+from .config_keys import (
+    EXAMPLES,
+    KEYS,
+    SECRET_KEYS,
+    STRUCTURED_KEYS,
+    UNSHOWN,
+    AcceptedFinding,
+    ServerKeys,
+    ServiceSettings,
+    parse_host,
+    shown,
+)
+from .endpoint import Endpoint, is_loopback
 from .errors import ConfigError, Fault
 from .passwords import password_problems
-from .policy import BY_ENVIRONMENT, POLICIES, Policy, PolicyName, policy_of
+from .policy import BY_ENVIRONMENT, POLICIES, Policy, policy_of
 from .stackfile import NAMESPACE, RawConfig
 
-STRUCTURED_KEYS = frozenset({"services", "passwords", "accepted"})
-"""Keys whose values are lists or mappings; Pulumi hands them to a program as JSON."""
-
-_UNITS_MS = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
-_DURATION = re.compile(r"([0-9]{1,12})\s*(ms|s|min|h|d)")
-_MAX_MS = 2**31 - 1
-_UNSHOWN = "unshown"
-"""The type of faults whose value may hold a secret although its key is none."""
 _Model = TypeVar("_Model", bound=BaseModel)
-
-
-def _open(value: object) -> object:
-    """Any value but an encrypted one: what is no secret is shown in messages, files and outputs."""
-    if isinstance(value, SecretStr):
-        raise PydanticCustomError("encrypted", "is encrypted, which only adminPassword and passwords can be")
-    return value
-
-
-def _whole_number(value: object) -> object:
-    value = _open(value)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,9}", value):
-        return int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise PydanticCustomError("whole_number", "is not a whole number")
-    return value
-
-
-def _text(value: object) -> str:
-    value = _open(value)
-    if not isinstance(value, str):
-        raise PydanticCustomError("text", "is not a string")
-    return value
-
-
-def _duration(value: object) -> object:
-    value = _open(value)
-    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
-        raise PydanticCustomError("duration", "is not a duration: a whole number and one of ms, s, min, h, d")
-    milliseconds = int(found[1]) * _UNITS_MS[found[2]]
-    if not 0 < milliseconds <= _MAX_MS:
-        raise PydanticCustomError("duration", "is not a duration between 1ms and 24d")
-    return milliseconds
-
-
-def _extensions(value: object) -> object:
-    value = _open(value)
-    if not isinstance(value, list):
-        raise PydanticCustomError("list", "is not a list")
-    for name in value:
-        if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", name):
-            raise PydanticCustomError("extension", "holds {name}, which is no extension's name", {"name": _seen(name)})
-    return tuple(sorted(set(value)))
-
-
-def _present(value: object) -> str:
-    text = _text(value)
-    if not text:
-        raise PydanticCustomError("empty", "is empty")
-    return text
-
-
-def _secret(value: object) -> object:
-    text = _present(value.get_secret_value() if isinstance(value, SecretStr) else value)
-    if "\0" in text:
-        raise PydanticCustomError("nul", "holds a NUL character")
-    return value
-
-
-def _plain_word(value: object) -> str:
-    word = _present(value)
-    if re.search(r"[\s\x00-\x1f\x7f]", word):
-        raise PydanticCustomError("plain_word", "has white space or control characters in it")
-    return word
-
-
-def _host(value: object) -> str:
-    """A name, an address or a socket folder. A URL is not shown, as it may hold a password."""
-    host = _plain_word(value)
-    if host.startswith("/"):
-        return host
-    if "@" in host or "/" in host:
-        raise PydanticCustomError(
-            _UNSHOWN, "is a URL; give host, port, adminUser and adminPassword as keys of their own"
-        )
-    if ":" in host and not _is_address(host):
-        raise PydanticCustomError("host", "is no host: a port goes into the key port, an IPv6 address has no brackets")
-    return host
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _day(value: object) -> object:
-    """A date; Pulumi's engine hands one on as `2027-01-31 00:00:00 +0000 UTC`."""
-    value = _open(value)
-    day = value.removesuffix(" 00:00:00 +0000 UTC") if isinstance(value, str) else ""
-    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", day):
-        raise PydanticCustomError("day", "is not a date")
-    return day
-
-
-def _true_or_false(value: object) -> object:
-    value = _open(value)
-    if value is True or value == "true":
-        return True
-    if value is False or value == "false":
-        return False
-    raise PydanticCustomError("bool", "is neither true nor false")
-
-
-WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
-Milliseconds = Annotated[int, BeforeValidator(_duration)]
-Flag = Annotated[bool, BeforeValidator(_true_or_false)]
-Text = Annotated[str, BeforeValidator(_text)]
-Word = Annotated[str, BeforeValidator(_plain_word)]
-Host = Annotated[str, BeforeValidator(_host)]
-FilePath = Annotated[str, BeforeValidator(_present)]
-Secret = Annotated[SecretStr, BeforeValidator(_secret)]
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_alias=True, validate_by_name=False
-    )
-
-
-class ServiceSettings(_Frozen):
-    """One service: its schema's name and the limits of its app user.
-
-    The limits hold for the app user only: a migration must be able to run long. Timeouts are in milliseconds.
-    """
-
-    name: Text
-    connection_limit: Annotated[WholeNumber, Field(ge=1, le=262_143)] | None = None
-    statement_timeout: Milliseconds | None = None
-    idle_in_transaction_timeout: Milliseconds | None = None
-    extensions: Annotated[tuple[str, ...], BeforeValidator(_extensions)] = ()
-    retired: Flag = False
-
-
-class AcceptedFinding(_Frozen):
-    """A finding of `golabs verify` that is known and accepted, until a day if one is given."""
-
-    id: Text
-    object: Text
-    note: Text
-    until: Annotated[date, BeforeValidator(_day)] | None = None
-
-
-class _ServerKeys(_Frozen):
-    """The scalar keys, as they stand in the file."""
-
-    server: Annotated[Literal["embedded"], BeforeValidator(_open)] | None = None
-    host: Host | None = None
-    port: Annotated[WholeNumber, Field(ge=1, le=65_535)] = 5432
-    admin_user: Word = "postgres"
-    admin_password: Secret | None = None
-    admin_database: Word = "postgres"
-    ssl_mode: Annotated[SslMode, BeforeValidator(_open)] | None = None
-    ssl_root_cert: FilePath | None = None
-    ssl_cert: FilePath | None = None
-    ssl_key: FilePath | None = None
-    policy: Annotated[PolicyName, BeforeValidator(_open)] | None = None
 
 
 class Settings(BaseModel):
@@ -228,39 +66,6 @@ class Settings(BaseModel):
         return tuple(self.user(service.name, kind) for service in self.services for kind in names.USER_KINDS)
 
 
-KEYS: dict[str, str] = {
-    "server": "embedded",
-    "host": "db.example.org",
-    "port": "5432",
-    "adminUser": "postgres",
-    "adminPassword": "(a secret)",
-    "adminDatabase": "postgres",
-    "sslMode": "verify-full",
-    "sslRootCert": "certs/ca.pem",
-    "sslCert": "certs/admin.pem",
-    "sslKey": "certs/admin.key",
-    "policy": "keep",
-    "services": "[billing]",
-    "passwords": "{billing: {migration: ..., app: ...}}",
-    "accepted": "[{id: ..., object: ..., note: ...}]",
-}
-"""Every top-level key, with an example of its value."""
-
-_EXAMPLES = KEYS | {
-    "name": "billing",
-    "connectionLimit": "50",
-    "statementTimeout": "30s",
-    "idleInTransactionTimeout": "60s",
-    "extensions": "[pg_trgm]",
-    "retired": "true",
-    "id": "the id that golabs verify prints",
-    "object": "the object that golabs verify prints",
-    "note": "why it is accepted",
-    "until": "2027-01-31",
-}
-_SECRET_KEYS = ("adminPassword", "passwords")
-
-
 def read_settings(raw: RawConfig) -> Settings:
     """Validates a stack's configuration. Raises ConfigError with all of its faults."""
     return _Reader(raw).read()
@@ -280,7 +85,7 @@ class _Reader:
             self.fault("the stack's name", *problem, absolute=True)
         values = dict(self.raw.values)
         structured = {key: self._decode(key, values.pop(key)) for key in sorted(STRUCTURED_KEYS & set(values))}
-        keys = self._model(_ServerKeys, values, "", KEYS)
+        keys = self._model(ServerKeys, values, "", KEYS)
         policy = self._policy(values.get("policy"))
         endpoint = self._endpoint(keys, values)
         services = self._services(structured)
@@ -333,7 +138,7 @@ class _Reader:
                 self.fault("policy", str(error), mend)
             return BY_ENVIRONMENT.get(self.raw.environment)
 
-    def _endpoint(self, keys: _ServerKeys | None, values: Mapping[str, object]) -> Endpoint | None:
+    def _endpoint(self, keys: ServerKeys | None, values: Mapping[str, object]) -> Endpoint | None:
         environment = self.raw.environment
         if values.get("server") is not None and values.get("host") is not None:
             self.fault("server", "both server and host are given", "keep one: server: embedded, or host: <name>")
@@ -383,7 +188,7 @@ class _Reader:
     def _valid_host(self, value: object) -> str | None:
         """The host, also where another key has a fault; its own faults are told with all the others."""
         try:
-            return _host(value)
+            return parse_host(value)
         except PydanticCustomError:
             return None
 
@@ -411,14 +216,14 @@ class _Reader:
     def _items(self, listed: object, key: str, kind: type[_Model]) -> list[tuple[int, _Model]]:
         """The entries of a list that are valid, each with its index."""
         if not isinstance(listed, list):
-            self.fault(key, f"{_seen(listed)} is not a list", f"write a list, such as {key}: {_EXAMPLES[key]}")
+            self.fault(key, f"{shown(listed)} is not a list", f"write a list, such as {key}: {EXAMPLES[key]}")
             return []
         items: list[tuple[int, _Model]] = []
         for index, entry in enumerate(listed):
             path = f"{key}[{index}]"
             if not isinstance(entry, dict):
                 what = "a name or a mapping of keys" if key == "services" else "a mapping of keys"
-                self.fault(path, f"{_seen(entry)} is not {what}", f"write {_EXAMPLES[key]}")
+                self.fault(path, f"{shown(entry)} is not {what}", f"write {EXAMPLES[key]}")
                 continue
             item = self._model(kind, entry, path, [field.alias or name for name, field in kind.model_fields.items()])
             if item is not None:
@@ -427,7 +232,7 @@ class _Reader:
 
     def _passwords(self, given: object, services: list[str], policy: Policy | None) -> dict[str, SecretStr]:
         if not isinstance(given, dict):
-            self.fault("passwords", "it is not a mapping of services", f"write {_EXAMPLES['passwords']}")
+            self.fault("passwords", "it is not a mapping of services", f"write {EXAMPLES['passwords']}")
             return {}
         passwords: dict[str, SecretStr] = {}
         for service, users in given.items():
@@ -496,7 +301,7 @@ class _Reader:
     def _model_fault(self, detail: ErrorDetails, path: str, known: list[str]) -> None:
         key = str(detail["loc"][0]) if detail["loc"] else ""
         where = f"{path}.{key}" if path and key else path or key
-        example = _EXAMPLES.get(key, "")
+        example = EXAMPLES.get(key, "")
         mend = f"write {key}: {example}" if example else "correct the value"
         if key == "adminPassword" and not path:
             mend = f"pulumi config set --secret adminPassword --stack {self.raw.environment}"
@@ -505,8 +310,8 @@ class _Reader:
         elif detail["type"] == "missing":
             self.fault(where, "is missing", mend)
         else:
-            hidden = key in _SECRET_KEYS or detail["type"] == _UNSHOWN
-            seen = "the value" if hidden else _seen(detail["input"])
+            hidden = key in SECRET_KEYS or detail["type"] == UNSHOWN
+            seen = "the value" if hidden else shown(detail["input"])
             self.fault(where, f"{seen} {_problem(detail)}", mend)
 
 
@@ -552,21 +357,6 @@ def _names(listed: object) -> list[str]:
 def _nearest(word: object, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.5)
     return f"; the nearest known one is {near[0]!r}" if near else ""
-
-
-def _seen(value: object) -> str:
-    """A value as messages show it: nothing encrypted, and nothing of what lies in lists and mappings."""
-    match value:
-        case SecretStr():
-            return "the value"
-        case dict():
-            return "a mapping"
-        case list():
-            return "a list"
-        case None | bool():
-            return json.dumps(value)
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _problem(detail: ErrorDetails) -> str:

@@ -70,7 +70,7 @@ def engine(project: Project) -> FakeEngine:
 
 @pytest.fixture(scope="package", autouse=True)
 def imports_are_no_garbage() -> Iterator[None]:
-    """Spares the collector the provider's SDK, which it would go through again and again: a third of the time."""
+    """Spares the collector the provider's SDK, which it would go through again and again."""
     gc.collect()
     gc.freeze()
     yield

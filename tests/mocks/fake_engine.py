@@ -304,7 +304,7 @@ class _Monitor(mocks.MockMonitor):
             return resource_pb2.RegisterResourceResponse(urn=urn, result=resource_pb2.Result.FAIL)
         try:
             response = super().RegisterResource(request)
-            if self._preview and request.custom and not request.importId:
+            if self._preview and request.custom and not request.importId and urn not in self._engine.state:
                 response.id = ""
                 response.object.CopyFrom(request.object)
             for key in request.additionalSecretOutputs:

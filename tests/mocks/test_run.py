@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pulumi
 import pytest
 from psycopg import sql
 from pydantic import SecretStr
@@ -16,29 +15,10 @@ from golabs_infra.endpoint import Endpoint
 
 from ..support import free_port
 from .fake_engine import DATABASE, PROVIDER, ROLE, FakeEngine
-from .live import configure, create_database, create_user, preview, state_of, system_identifier, up
-from .samples import CANARIES, CONFIGURED_PASSWORD, ENDPOINT, GUARDED, KEPT_PASSWORD
+from .flow import configure, confirm, create_database, create_user, preview, refused, state_of, system_identifier, up
+from .samples import CONFIGURED_PASSWORD, ENDPOINT, GUARDED, KEPT_PASSWORD
 
 ANOTHER_SERVER = "1111111111111111111"
-
-
-def refused(engine: FakeEngine, environment: str, *, in_preview: bool = False) -> str:
-    """The message of a run that is refused: one readable text, and nothing registered."""
-    with pytest.raises(pulumi.RunError) as raised:
-        preview(engine, environment) if in_preview else up(engine, environment)
-    assert engine.last.registered == []
-    assert raised.value.__cause__ is None
-    assert raised.value.__suppress_context__
-    message = str(raised.value)
-    assert "Traceback" not in message
-    told = [message, *(text for _, text in engine.last.logged)]
-    assert not [text for text in told if any(canary in text for canary in CANARIES)]
-    return message
-
-
-def confirm(monkeypatch: pytest.MonkeyPatch, environment: str) -> None:
-    """Confirms an `up` of a guarded environment; others don't ask."""
-    monkeypatch.setenv("GOLABS_CONFIRM", f"go-labs-{environment}")
 
 
 # --- the configuration

@@ -9,7 +9,7 @@ import typer.main
 from pydantic.fields import FieldInfo
 
 from golabs_infra import cli
-from golabs_infra.settings import KEYS, AcceptedFinding, ServiceSettings
+from golabs_infra.config_keys import KEYS, AcceptedFinding, ServiceSettings
 from tests.support import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")

@@ -10,15 +10,12 @@ from datetime import date
 import pytest
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from golabs_infra import settings as settings_module
+from golabs_infra import config_keys
+from golabs_infra.config_keys import KEYS, STRUCTURED_KEYS, AcceptedFinding, ServiceSettings
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.errors import ConfigError
 from golabs_infra.policy import DISPOSABLE, GUARDED, KEEP
 from golabs_infra.settings import (
-    KEYS,
-    STRUCTURED_KEYS,
-    AcceptedFinding,
-    ServiceSettings,
     Settings,
     password_faults,
     read_settings,
@@ -1075,7 +1072,7 @@ def test_the_canary_would_be_found() -> None:
 
 
 def test_every_key_has_an_example_that_is_valid_itself() -> None:
-    for kind in (ServiceSettings, AcceptedFinding, settings_module._ServerKeys):
+    for kind in (ServiceSettings, AcceptedFinding, config_keys.ServerKeys):
         fields: type[BaseModel] = kind
         keys = [field.alias for field in fields.model_fields.values()]
-        assert [key for key in keys if key not in settings_module._EXAMPLES] == []
+        assert [key for key in keys if key not in config_keys.EXAMPLES] == []

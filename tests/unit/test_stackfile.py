@@ -235,6 +235,12 @@ def test_no_yaml_error_shows_the_value(project: Project, value: str) -> None:
     assert error.__suppress_context__
 
 
+def test_a_password_that_yaml_takes_for_an_anchor_twice_is_told_and_not_shown(project: Project) -> None:
+    error = refused(project, f"config:\n  golabs-infra:a: &{CANARY} x\n  golabs-infra:b: &{CANARY} y\n")
+    assert error.faults[0].what == "a value begins with &, which means something else in YAML"
+    assert CANARY not in str(error)
+
+
 @pytest.mark.parametrize("text", ["- a\n- b\n", "just text\n", "42\n", "true\n"])
 def test_a_file_that_is_no_mapping_is_told(project: Project, text: str) -> None:
     assert str(refused(project, text)) == (

@@ -104,7 +104,7 @@ def place(module: str) -> int | None:
 
 def test_the_parser_sees_the_imports_that_there_are() -> None:
     assert len(sources()) > 25
-    assert {"stackfile", "names", "policy", "passwords", "errors", "endpoint"} == own("settings")
+    assert {"config_keys", "stackfile", "names", "policy", "passwords", "errors", "endpoint"} == own("settings")
     assert {"components.database", "components.service"} == own("components")
     assert "components.options" in own("components.service")
     assert "model" in own("components.service")

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import pulumi
+import pytest
 from psycopg import sql
 
 from golabs_infra.connecting import connect_admin
@@ -27,6 +29,7 @@ from .fake_engine import (
     secret,
     urn_of,
 )
+from .samples import CANARIES
 
 
 def configure(engine: FakeEngine, endpoint: Endpoint, **values: object) -> None:
@@ -54,6 +57,25 @@ def up(engine: FakeEngine, environment: str = "tst") -> Run:
 def preview(engine: FakeEngine, environment: str = "tst") -> Run:
     """`pulumi preview`: the whole program."""
     return engine.run(program, environment, preview=True)
+
+
+def refused(engine: FakeEngine, environment: str, *, in_preview: bool = False) -> str:
+    """The message of a run that is refused: one readable text, and nothing registered."""
+    with pytest.raises(pulumi.RunError) as raised:
+        preview(engine, environment) if in_preview else up(engine, environment)
+    assert engine.last.registered == []
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__
+    message = str(raised.value)
+    assert "Traceback" not in message
+    told = [message, *(text for _, text in engine.last.logged)]
+    assert not [text for text in told if any(canary in text for canary in CANARIES)]
+    return message
+
+
+def confirm(monkeypatch: pytest.MonkeyPatch, environment: str) -> None:
+    """Confirms an `up` of a guarded environment; others don't ask."""
+    monkeypatch.setenv("GOLABS_CONFIRM", f"go-labs-{environment}")
 
 
 def create_user(endpoint: Endpoint, name: str, password: str) -> None:

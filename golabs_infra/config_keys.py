@@ -1,0 +1,238 @@
+"""The keys of the contract: what each may hold, as pydantic types and models, with an example of every value.
+
+A value's rule stands here and nowhere else. How faults are collected and worded is `settings`' business.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from .endpoint import SslMode
+from .policy import PolicyName
+
+STRUCTURED_KEYS = frozenset({"services", "passwords", "accepted"})
+"""Keys whose values are lists or mappings; Pulumi hands them to a program as JSON."""
+
+_UNITS_MS = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DURATION = re.compile(r"([0-9]{1,12})\s*(ms|s|min|h|d)")
+_MAX_MS = 2**31 - 1
+UNSHOWN = "unshown"
+"""The type of faults whose value may hold a secret although its key is none."""
+
+
+def shown(value: object) -> str:
+    """A value as messages show it: nothing encrypted, and nothing of what lies in lists and mappings."""
+    match value:
+        case SecretStr():
+            return "the value"
+        case dict():
+            return "a mapping"
+        case list():
+            return "a list"
+        case None | bool():
+            return json.dumps(value)
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _open(value: object) -> object:
+    """Any value but an encrypted one: what is no secret is shown in messages, files and outputs."""
+    if isinstance(value, SecretStr):
+        raise PydanticCustomError("encrypted", "is encrypted, which only adminPassword and passwords can be")
+    return value
+
+
+def _whole_number(value: object) -> object:
+    value = _open(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,9}", value):
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise PydanticCustomError("whole_number", "is not a whole number")
+    return value
+
+
+def _text(value: object) -> str:
+    value = _open(value)
+    if not isinstance(value, str):
+        raise PydanticCustomError("text", "is not a string")
+    return value
+
+
+def _duration(value: object) -> object:
+    value = _open(value)
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise PydanticCustomError("duration", "is not a duration: a whole number and one of ms, s, min, h, d")
+    milliseconds = int(found[1]) * _UNITS_MS[found[2]]
+    if not 0 < milliseconds <= _MAX_MS:
+        raise PydanticCustomError("duration", "is not a duration between 1ms and 24d")
+    return milliseconds
+
+
+def _extensions(value: object) -> object:
+    value = _open(value)
+    if not isinstance(value, list):
+        raise PydanticCustomError("list", "is not a list")
+    for name in value:
+        if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", name):
+            raise PydanticCustomError("extension", "holds {name}, which is no extension's name", {"name": shown(name)})
+    return tuple(sorted(set(value)))
+
+
+def _present(value: object) -> str:
+    text = _text(value)
+    if not text:
+        raise PydanticCustomError("empty", "is empty")
+    return text
+
+
+def _secret(value: object) -> object:
+    text = _present(value.get_secret_value() if isinstance(value, SecretStr) else value)
+    if "\0" in text:
+        raise PydanticCustomError("nul", "holds a NUL character")
+    return value
+
+
+def _plain_word(value: object) -> str:
+    word = _present(value)
+    if re.search(r"[\s\x00-\x1f\x7f]", word):
+        raise PydanticCustomError("plain_word", "has white space or control characters in it")
+    return word
+
+
+def parse_host(value: object) -> str:
+    """A name, an address or a socket folder. A URL is not shown, as it may hold a password."""
+    host = _plain_word(value)
+    if host.startswith("/"):
+        return host
+    if "@" in host or "/" in host:
+        raise PydanticCustomError(
+            UNSHOWN, "is a URL; give host, port, adminUser and adminPassword as keys of their own"
+        )
+    if ":" in host and not _is_address(host):
+        raise PydanticCustomError("host", "is no host: a port goes into the key port, an IPv6 address has no brackets")
+    return host
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _day(value: object) -> object:
+    """A date; Pulumi's engine hands one on as `2027-01-31 00:00:00 +0000 UTC`."""
+    value = _open(value)
+    day = value.removesuffix(" 00:00:00 +0000 UTC") if isinstance(value, str) else ""
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", day):
+        raise PydanticCustomError("day", "is not a date")
+    return day
+
+
+def _true_or_false(value: object) -> object:
+    value = _open(value)
+    if value is True or value == "true":
+        return True
+    if value is False or value == "false":
+        return False
+    raise PydanticCustomError("bool", "is neither true nor false")
+
+
+WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
+Milliseconds = Annotated[int, BeforeValidator(_duration)]
+Flag = Annotated[bool, BeforeValidator(_true_or_false)]
+Text = Annotated[str, BeforeValidator(_text)]
+Word = Annotated[str, BeforeValidator(_plain_word)]
+Host = Annotated[str, BeforeValidator(parse_host)]
+FilePath = Annotated[str, BeforeValidator(_present)]
+Secret = Annotated[SecretStr, BeforeValidator(_secret)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_alias=True, validate_by_name=False
+    )
+
+
+class ServiceSettings(_Frozen):
+    """One service: its schema's name and the limits of its app user.
+
+    The limits hold for the app user only: a migration must be able to run long. Timeouts are in milliseconds.
+    """
+
+    name: Text
+    connection_limit: Annotated[WholeNumber, Field(ge=1, le=262_143)] | None = None
+    statement_timeout: Milliseconds | None = None
+    idle_in_transaction_timeout: Milliseconds | None = None
+    extensions: Annotated[tuple[str, ...], BeforeValidator(_extensions)] = ()
+    retired: Flag = False
+
+
+class AcceptedFinding(_Frozen):
+    """A finding of `golabs verify` that is known and accepted, until a day if one is given."""
+
+    id: Text
+    object: Text
+    note: Text
+    until: Annotated[date, BeforeValidator(_day)] | None = None
+
+
+class ServerKeys(_Frozen):
+    """The scalar keys, as they stand in the file."""
+
+    server: Annotated[Literal["embedded"], BeforeValidator(_open)] | None = None
+    host: Host | None = None
+    port: Annotated[WholeNumber, Field(ge=1, le=65_535)] = 5432
+    admin_user: Word = "postgres"
+    admin_password: Secret | None = None
+    admin_database: Word = "postgres"
+    ssl_mode: Annotated[SslMode, BeforeValidator(_open)] | None = None
+    ssl_root_cert: FilePath | None = None
+    ssl_cert: FilePath | None = None
+    ssl_key: FilePath | None = None
+    policy: Annotated[PolicyName, BeforeValidator(_open)] | None = None
+
+
+KEYS: dict[str, str] = {
+    "server": "embedded",
+    "host": "db.example.org",
+    "port": "5432",
+    "adminUser": "postgres",
+    "adminPassword": "(a secret)",
+    "adminDatabase": "postgres",
+    "sslMode": "verify-full",
+    "sslRootCert": "certs/ca.pem",
+    "sslCert": "certs/admin.pem",
+    "sslKey": "certs/admin.key",
+    "policy": "keep",
+    "services": "[billing]",
+    "passwords": "{billing: {migration: ..., app: ...}}",
+    "accepted": "[{id: ..., object: ..., note: ...}]",
+}
+"""Every top-level key, with an example of its value."""
+
+EXAMPLES = KEYS | {
+    "name": "billing",
+    "connectionLimit": "50",
+    "statementTimeout": "30s",
+    "idleInTransactionTimeout": "60s",
+    "extensions": "[pg_trgm]",
+    "retired": "true",
+    "id": "the id that golabs verify prints",
+    "object": "the object that golabs verify prints",
+    "note": "why it is accepted",
+    "until": "2027-01-31",
+}
+SECRET_KEYS = ("adminPassword", "passwords")
