@@ -101,9 +101,9 @@ class Account:
         except EngineError as error:
             if OUTDATED_STATE not in error.what or not self._run.policy.drops:
                 raise
-        self._screen.line("the state speaks of a server or database that is gone: refreshing it first")
+        self._screen.line("the state speaks of another server, or of a database that is gone: it forgets them first")
         self._forget()
-        self._run.pulumi.refresh(lambda item: None)
+        self._run.pulumi.forget()
         return self._run.pulumi.up(self._heard, confirmation=confirmation)
 
     def destroy(self) -> None:

@@ -112,6 +112,8 @@ def check_rights(settings: Settings, endpoint: Endpoint, cluster: Cluster) -> No
         )
     if cluster.in_recovery:
         raise AdoptionError([Fault("server", "it is a read-only replica", "name the primary's host")], where=where)
+    if absent := _absent_extensions(settings, cluster):
+        raise AdoptionError(absent, where=where)
     if cluster.superuser:
         return
     lacking = [
@@ -141,6 +143,20 @@ def check_rights(settings: Settings, endpoint: Endpoint, cluster: Cluster) -> No
         )
     if faults:
         raise AdoptionError(faults, where=where)
+
+
+def _absent_extensions(settings: Settings, cluster: Cluster) -> list[Fault]:
+    """Extensions that services ask for and the server has no files of."""
+    return [
+        Fault(
+            f"{NAMESPACE}services ({service.name}): extensions",
+            f"the server has no extension {name!r}",
+            "install its package there (postgresql-contrib has the common ones), or take it out of the list",
+        )
+        for service in settings.services
+        for name in service.extensions
+        if name not in cluster.available_extensions
+    ]
 
 
 def is_outdated(settings: Settings, endpoint: Endpoint, cluster: Cluster, memory: Memory) -> bool:

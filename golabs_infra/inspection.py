@@ -61,6 +61,7 @@ class Cluster:
     create_role: bool
     signal_backend: bool
     in_recovery: bool
+    available_extensions: frozenset[str]
     database_exists: bool
     database_owner: str | None
     owns_database: bool
@@ -101,7 +102,8 @@ def read_cluster(connection: psycopg.Connection[Any], environment: str, database
         for row in _rows(connection, "roles", names=list(users), pattern=pattern, database=database)
         if row["name"] in users or _belongs(row["name"], environment)
     }
-    return Cluster(**facts, roles=roles)
+    available = frozenset(facts.pop("available_extensions"))
+    return Cluster(**facts, roles=roles, available_extensions=available)
 
 
 def look_at(endpoint: Endpoint, environment: str, database: str, users: Iterable[str]) -> Cluster:

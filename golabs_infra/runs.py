@@ -14,7 +14,6 @@ from .direct import DirectEngine
 from .endpoint import Endpoint
 from .engines import Chosen, EngineChoice, choose_engine
 from .errors import ConfigError, Fault
-from .inspection import look_at
 from .names import database_name
 from .policy import POLICIES, Policy, policy_of
 from .project import Project
@@ -107,22 +106,6 @@ class Run:
         from .stacks import PulumiEngine
 
         return PulumiEngine(self.project, self.environment, self.toolchain, self.environ)
-
-    def settle_state(self) -> bool:
-        """Has the state of a disposable stack let go of a server or database that is gone; tells whether it had to.
-
-        A database that was dropped leaves users behind, which a refresh keeps in the state. Of another server, and of
-        one that was made anew, nothing is left that could be asked.
-        """
-        known = self.pulumi.outputs().get("systemIdentifier")
-        cluster = look_at(self.endpoint, self.environment, self.database, self.settings.users)
-        if known is None or (known == cluster.system_identifier and cluster.database_exists):
-            return False
-        if known == cluster.system_identifier:
-            self.pulumi.refresh(lambda item: None)
-        else:
-            self.pulumi.forget()
-        return True
 
     def start_server(self) -> ServerStatus | None:
         """Starts the embedded server if the stack lives there and it does not run; gives its status then."""

@@ -107,26 +107,16 @@ class PulumiEngine:
         """What `up` would do; nothing is written."""
         return self._run("preview", lambda stack, on_event: stack.preview(color="never", on_event=on_event), listener)
 
-    def up(self, listener: Listener, *, confirmation: str | None = None, refresh: bool = False) -> Report:
+    def up(self, listener: Listener, *, confirmation: str | None = None) -> Report:
         """Applies the program. `confirmation` is handed to it for guarded environments."""
         extra = {"GOLABS_CONFIRM": confirmation} if confirmation else {}
         return self._run(
             "up",
             lambda stack, on_event: stack.up(
-                color="never", on_event=on_event, show_secrets=False, suppress_outputs=True, refresh=refresh
-            ),
-            listener,
-            extra,
-        )
-
-    def refresh(self, listener: Listener) -> Report:
-        """Reads what is really there into the state; forgets what is gone."""
-        return self._run(
-            "refresh",
-            lambda stack, on_event: stack.refresh(
                 color="never", on_event=on_event, show_secrets=False, suppress_outputs=True
             ),
             listener,
+            extra,
         )
 
     def forget(self) -> None:

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import yaml
+from psycopg import sql
 
 from golabs_infra.connecting import connect_admin
 from golabs_infra.direct import DirectEngine
 from golabs_infra.endpoint import Endpoint
+from golabs_infra.passwords import random_salt, scram_verifier
 from golabs_infra.project import Project
 from golabs_infra.server import EmbeddedServer
 from golabs_infra.server_binaries import SHARED_FOLDER
@@ -88,11 +89,22 @@ def running_server(home: Path, *, major: int = 18, settings: Mapping[str, str] |
     server = EmbeddedServer(home, port=free_port(), major=major, settings=settings or {})
     elsewhere = server.start().data_directory.parent
     try:
-        yield embedded_endpoint(server, "tests")
+        endpoint = embedded_endpoint(server, "tests")
+        hasten_logins(endpoint)
+        yield endpoint
     finally:
         server.stop()
         if elsewhere.parent == SHARED_FOLDER:  # this server's own folder; its siblings belong to other servers
             shutil.rmtree(elsewhere, ignore_errors=True)
+
+
+def hasten_logins(endpoint: Endpoint) -> None:
+    """Stores the admin's password anew, hashed once instead of 4096 times: tests log in thousands of times."""
+    verifier = scram_verifier(endpoint.admin_password.get_secret_value(), random_salt(), iterations=1)
+    with connect_admin(endpoint) as admin:
+        admin.execute(
+            sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(endpoint.admin_user), sql.Literal(verifier))
+        )
 
 
 def wipe(endpoint: Endpoint) -> None:
@@ -101,9 +113,9 @@ def wipe(endpoint: Endpoint) -> None:
         for (name,) in admin.execute(
             "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'"
         ).fetchall():
-            admin.execute(psycopg.sql.SQL("DROP DATABASE {} WITH (FORCE)").format(psycopg.sql.Identifier(name)))
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
         for (name,) in admin.execute(
             r"SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' AND rolname <> current_user"
         ).fetchall():
-            admin.execute(psycopg.sql.SQL("DROP OWNED BY {} CASCADE").format(psycopg.sql.Identifier(name)))
-            admin.execute(psycopg.sql.SQL("DROP ROLE {}").format(psycopg.sql.Identifier(name)))
+            admin.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(sql.Identifier(name)))
+            admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))

@@ -150,6 +150,15 @@ def test_a_version_below_13_is_refused(superuser: bool) -> None:
     )
 
 
+def test_an_extension_that_the_server_does_not_have_is_told_before_anything_begins() -> None:
+    settings = settings_of("tst", services=["billing", {"name": "catalog", "extensions": ["pg_trgm", "postgis"]}])
+    with pytest.raises(AdoptionError) as caught:
+        check_rights(settings, ENDPOINT, make_cluster())
+    (fault,) = caught.value.faults
+    assert fault.where == "golabs-infra:services (catalog): extensions"
+    assert fault.what == "the server has no extension 'postgis'"
+
+
 def test_a_read_only_replica_is_refused() -> None:
     with pytest.raises(AdoptionError, match=r"server: it is a read-only replica\n      mend: name the primary's host"):
         check_rights(settings_of("dev"), ENDPOINT, make_cluster(in_recovery=True))
