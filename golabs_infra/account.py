@@ -15,6 +15,7 @@ from .adoption import OUTDATED_STATE
 from .console import Screen
 from .direct import Outcome
 from .errors import EngineError, PolicyError
+from .identity import forget_identity
 from .plan import Change
 from .policy import CONFIRMATION_VARIABLE
 from .runs import Run
@@ -119,6 +120,7 @@ class Account:
                 self._files = connections.write_files(run.project, run.environment, run.pulumi.records())
             self._warn(f"{run.database} and its users are left in place; the connection files keep their passwords")
         self._report(run.pulumi.destroy(self._heard))
+        forget_identity(run.project, run.environment)
         if run.policy.drops:
             connections.remove_files(run.project, run.environment)
 

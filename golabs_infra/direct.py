@@ -23,6 +23,7 @@ from .connecting import connect_admin
 from .endpoint import Endpoint
 from .errors import ApplyError, GolabsError
 from .files import write_private
+from .identity import forget_identity, note_identity, recall_identity
 from .inspection import Cluster, Live, PasswordProver, read_cluster, read_live
 from .model import Desired, expand
 from .passwords import generate, random_salt, scram_verifier
@@ -95,7 +96,8 @@ class DirectEngine:
                         progress(change)
                         self._execute(connection, change)
             # Still under the lock: the next run reads these files to know what this one did.
-            self._remember(cluster)
+            environment, database = self.settings.environment, self.settings.database
+            note_identity(self.project, environment, cluster.system_identifier, database, self.settings.users)
             clear = {user: password.get_secret_value() for user, password in passwords.items()}
             records = connections.build_records(self.desired, self.endpoint, clear)
             files = connections.write_files(
@@ -125,7 +127,7 @@ class DirectEngine:
         policy, environment = self.settings.policy, self.settings.environment
         check_destroy(policy, environment)
         if policy.forgets:
-            self.project.identity_file(environment).unlink(missing_ok=True)
+            forget_identity(self.project, environment)
             kept = f"{self.settings.database} and its users are left in place on {self.endpoint.address}"
             return Outcome((), (f"{kept}; the connection files, which hold their passwords, are kept too",), ())
         with connect_admin(self.endpoint) as admin, self._lock(admin):
@@ -133,7 +135,7 @@ class DirectEngine:
             for change in changes:
                 progress(change)
                 self._execute(admin, change)
-            self.project.identity_file(environment).unlink(missing_ok=True)
+            forget_identity(self.project, environment)
             self._pending_file.unlink(missing_ok=True)
             removed = connections.remove_files(self.project, environment)
         return Outcome(tuple(changes), (), tuple(removed))
@@ -149,7 +151,7 @@ class DirectEngine:
         """What files tell of earlier runs: which server it was, which users, and their passwords."""
         environment = self.settings.environment
         passwords = connections.known_passwords(connections.read_records(self.project, environment))
-        identity = _read_json(self.project.identity_file(environment))
+        identity = recall_identity(self.project, environment)
         pending = {user: SecretStr(text) for user, text in _read_json(self._pending_file).items()}
         known = {
             user: tuple(found[user] for found in (pending, passwords) if user in found)
@@ -159,8 +161,8 @@ class DirectEngine:
         # some may be there that were never ours, so only what an earlier run wrote down counts.
         managed = frozenset(cluster.roles)
         if not self.settings.policy.drops:
-            managed &= frozenset(identity.get("users", ()))
-        return Memory(identity.get("systemIdentifier"), managed, passwords=known)
+            managed &= identity.users
+        return Memory(identity.system_identifier, managed, passwords=known)
 
     def _passwords(self, decision: Decision) -> dict[str, SecretStr]:
         return {
@@ -195,14 +197,6 @@ class DirectEngine:
             }
             write_private(self._pending_file, json.dumps(noted))
         return self._pending_file
-
-    def _remember(self, cluster: Cluster) -> None:
-        identity = {
-            "systemIdentifier": cluster.system_identifier,
-            "database": self.settings.database,
-            "users": list(self.settings.users),
-        }
-        write_private(self.project.identity_file(self.settings.environment), json.dumps(identity) + "\n")
 
     @contextmanager
     def _lock(self, admin: psycopg.Connection[Any]) -> Iterator[None]:

@@ -25,7 +25,7 @@ from .components import Database, DatabaseArgs, ServiceSchema, ServiceSchemaArgs
 from .config_keys import STRUCTURED_KEYS
 from .endpoint import Endpoint
 from .errors import EngineError, GolabsError, IdentityError, PolicyError
-from .identity import remember_server
+from .identity import note_identity
 from .inspection import Cluster, PasswordProver, look_at
 from .model import Desired, expand
 from .names import parse_user_name
@@ -42,8 +42,10 @@ _NO_ORGANIZATION = "organization"
 """What backends without organizations call theirs; not every one of them takes it in a stack's name."""
 _PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 """After each attempt to read the state: the engine writes it meanwhile, and in a folder it can be seen half-written."""
+_PROVIDER = "pulumi:providers:postgresql"
 _ROLE = "postgresql:index/role:Role"
 _DATABASE = "postgresql:index/database:Database"
+_EXTENSION = "postgresql:index/extension:Extension"
 _RANDOM_PASSWORD = "random:index/randomPassword:RandomPassword"  # noqa: S105  (a type's name)
 
 
@@ -59,7 +61,8 @@ def _run(project: Project) -> None:
     settings = read_settings(read_engine_config(pulumi.get_stack(), project))
     _check_confirmation(settings)
     endpoint = resolve_endpoint(settings, project)
-    memory = _remember(settings, project, _read_state())
+    state = _read_state()
+    memory = _remember(settings, project, state)
     cluster = look_at(endpoint, settings.environment, settings.database, settings.users)
     prover = PasswordProver(endpoint, settings.database, cluster)
     decision = decide(settings, endpoint, cluster, memory, prover)
@@ -70,7 +73,8 @@ def _run(project: Project) -> None:
             mend=f"golabs up {settings.environment}; or have the state forget it, then up again: "
             f"pulumi state delete --all --yes --stack {settings.environment}",
         )
-    for warning in decision.warnings:
+    _check_extensions(settings, state)
+    for warning in (*decision.warnings, *_moved_server(settings, endpoint, state)):
         pulumi.log.warn(warning)
     declare(project, settings, endpoint, cluster, decision)
 
@@ -170,7 +174,8 @@ def _write_at_the_end(
     def write(parts: list[Any]) -> None:
         try:
             connections.write_files(project, desired.environment, parts[0], removed)
-            remember_server(project, desired.environment, cluster.system_identifier, desired.database.name)
+            users = (role.name for role in desired.roles)
+            note_identity(project, desired.environment, cluster.system_identifier, desired.database.name, users)
         except GolabsError as error:
             raise pulumi.RunError(str(error)) from None
 
@@ -238,6 +243,32 @@ def _remember(settings: Settings, project: Project, state: Mapping[str, dict[str
         },
         holds_database=any(resource["type"] == _DATABASE for resource in state.values()),
     )
+
+
+def _check_extensions(settings: Settings, state: Mapping[str, dict[str, Any]]) -> None:
+    """Refuses to drop a guarded stack's extension; the engine would refuse it only after other changes were made."""
+    held = {resource["outputs"].get("name") for resource in state.values() if resource["type"] == _EXTENSION}
+    removed = sorted(held - {name for service in settings.services for name in service.extensions})
+    if removed and settings.policy.protects:
+        raise PolicyError(
+            f"no service asks for the extension {removed[0]!r} any more, and {settings.environment} is guarded: nothing "
+            "of it is dropped or forgotten",
+            where=f"{settings.source}: {NAMESPACE}services",
+            mend=f"put it back into a service's list: extensions: [{', '.join(removed)}]",
+        )
+
+
+def _moved_server(settings: Settings, endpoint: Endpoint, state: Mapping[str, dict[str, Any]]) -> list[str]:
+    """What to do where a guarded stack's own server answers under another address: the engine refuses to follow."""
+    for urn, resource in state.items():
+        known = resource["outputs"].get("host"), str(resource["outputs"].get("port"))
+        if settings.policy.protects and resource["type"] == _PROVIDER and known != (endpoint.host, str(endpoint.port)):
+            return [
+                f"the stack's server answered at {known[0]}:{known[1]} before, and at {endpoint.address} now. It is the "
+                f"same one; to have the stack follow: pulumi state unprotect --yes '{urn}' --stack "
+                f"{settings.environment}, then up again"
+            ]
+    return []
 
 
 def _generated_password(settings: Settings, urn: str, values: dict[str, Any]) -> dict[str, SecretStr]:

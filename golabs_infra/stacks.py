@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,8 @@ from .stackfile import StackFile, stack_passphrase
 from .toolchain import Toolchain, pulumi_variables
 
 _LOCK = re.compile(r"created by (?P<user>\S+)@(?P<host>\S+) \(pid (?P<pid>\d+)\)")
+_NO_DATABASE = "(3D000)"
+"""PostgreSQL's code for a database that does not exist, as the provider quotes it."""
 _ENGINE_NOISE = (
     "program exited with non-zero exit code",
     "an unhandled error occurred",
@@ -130,10 +135,19 @@ class PulumiEngine:
 
     def destroy(self, listener: Listener) -> Report:
         """Destroys the stack's resources, as their options in the state permit."""
+        try:
+            return self._destroy(listener, refresh=False)
+        except EngineError as error:
+            if _NO_DATABASE not in error.what:
+                raise
+        # Somebody has dropped the database: its users are still to be dropped.
+        return self._destroy(listener, refresh=True)
+
+    def _destroy(self, listener: Listener, *, refresh: bool) -> Report:
         return self._run(
             "destroy",
             lambda stack, on_event: stack.destroy(
-                color="never", on_event=on_event, show_secrets=False, suppress_outputs=True
+                color="never", on_event=on_event, show_secrets=False, suppress_outputs=True, refresh=refresh
             ),
             listener,
         )
@@ -220,12 +234,21 @@ class PulumiEngine:
 
         stack = self._open()
         stack.workspace.env_vars = {**self._variables, **(variables or {})}
+        interrupted: list[int] = []
         try:
-            command(stack, on_event)
+            with _noted(signal.SIGINT, interrupted):
+                command(stack, on_event)
         except automation.CommandError as error:
-            raise self._explained(what, error, report) from None
+            if not interrupted:
+                raise self._explained(what, error, report) from None
         finally:
             stack.workspace.env_vars = self._variables
+        if interrupted:
+            raise EngineError(
+                f"pulumi {what} was interrupted and has ended in order; what was done until then stays",
+                where=self._environment,
+                mend=f"golabs {what} {self._environment} picks up from there",
+            )
         return report
 
     def _explained(self, what: str, error: automation.CommandError, report: Report) -> GolabsError:
@@ -248,6 +271,19 @@ class PulumiEngine:
                 mend="export PULUMI_CONFIG_PASSPHRASE=... or PULUMI_CONFIG_PASSPHRASE_FILE=/path/to/file",
             )
         return EngineError(f"pulumi {what} failed: {_cli_words(text)}", where=self._environment)
+
+
+@contextmanager
+def _noted(wanted: int, received: list[int]) -> Iterator[None]:
+    """Notes a signal instead of ending: the CLI at the same terminal gets it too, and has to come to its end in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(wanted, lambda number, frame: received.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(wanted, before)
 
 
 def _root_of(cli: Path) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import date
 
 import pytest
+import yaml
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from golabs_infra import config_keys
@@ -1071,8 +1072,8 @@ def test_the_canary_would_be_found() -> None:
 # ---- the module's own promises
 
 
-def test_every_key_has_an_example_that_is_valid_itself() -> None:
-    for kind in (ServiceSettings, AcceptedFinding, config_keys.ServerKeys):
-        fields: type[BaseModel] = kind
-        keys = [field.alias for field in fields.model_fields.values()]
-        assert [key for key in keys if key not in config_keys.EXAMPLES] == []
+@pytest.mark.parametrize("kind", [ServiceSettings, AcceptedFinding, config_keys.ServerKeys])
+def test_every_key_has_an_example_that_is_valid_itself(kind: type[BaseModel]) -> None:
+    keys = [str(field.alias) for field in kind.model_fields.values()]
+    examples = {key: yaml.load(config_keys.EXAMPLES[key], Loader=yaml.BaseLoader) for key in keys}  # noqa: S506
+    assert kind.model_validate(examples).model_fields_set == set(kind.model_fields)

@@ -18,7 +18,7 @@ from golabs_infra.policy import TST_PASSPHRASE
 from golabs_infra.project import Project
 from golabs_infra.stackfile import RawConfig, StackFile, raw_config_of_engine, stack_passphrase
 
-from ..support import REPOSITORY
+from ..support import REPOSITORY, make_project
 from .test_passphrase import TRACKED
 
 CANARY = "c4n4ry-in-the-mine"
@@ -74,6 +74,12 @@ class Sealed:
         return f"encryptionsalt: {self.salt}\n"
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """One project for all tests that write nothing but the stack's file."""
+    return make_project(tmp_path_factory.mktemp("project"))
+
+
 @pytest.fixture
 def sealed(quick_keys: None) -> Sealed:
     """A stack whose passphrase is PHRASE."""
@@ -93,8 +99,8 @@ def sealed(quick_keys: None) -> Sealed:
         *("verify-full", "db.example.org", "v1:abc", "a b", "a#b", "$HOME"),
     ],
 )
-def test_a_word_stays_a_string(project: Project, text: str) -> None:
-    assert one(project, text) == text
+def test_a_word_stays_a_string(folder: Project, text: str) -> None:
+    assert one(folder, text) == text
 
 
 @pytest.mark.parametrize(
@@ -130,8 +136,8 @@ def test_a_word_stays_a_string(project: Project, text: str) -> None:
         ("|\n    two\n    lines", "two\nlines\n"),
     ],
 )
-def test_scalars_have_the_types_that_go_gives_them(project: Project, text: str, value: object) -> None:
-    read = one(project, text)
+def test_scalars_have_the_types_that_go_gives_them(folder: Project, text: str, value: object) -> None:
+    read = one(folder, text)
     assert read == value
     assert type(read) is type(value)
 
@@ -152,17 +158,17 @@ config:
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_a_file_from_windows_is_read(project: Project, newline: str, mark: str) -> None:
+def test_a_file_from_windows_is_read(folder: Project, newline: str, mark: str) -> None:
     text = f"{mark}config:{newline}  golabs-infra:host: db{newline}"
-    project.stack_file("dev").write_bytes(text.encode())
-    assert StackFile.read(project, "dev").values == {"host": "db"}
+    folder.stack_file("dev").write_bytes(text.encode())
+    assert StackFile.read(folder, "dev").values == {"host": "db"}
 
 
 @pytest.mark.parametrize(
     "text", ["", "# nothing yet\n", "---\n", "config:\n", "config: {}\n", "encryptionsalt: v1:x\n"]
 )
-def test_a_file_without_configuration_has_no_values(project: Project, text: str) -> None:
-    assert write(project, text).values == {}
+def test_a_file_without_configuration_has_no_values(folder: Project, text: str) -> None:
+    assert write(folder, text).values == {}
 
 
 def test_a_key_given_twice_is_told_with_its_line(project: Project) -> None:
@@ -192,8 +198,8 @@ def test_a_key_given_twice_is_told_with_its_line(project: Project) -> None:
         ("[" * 500, "YAML: it is not YAML that can be read"),
     ],
 )
-def test_broken_yaml_is_told_with_its_place(project: Project, text: str, fault: str) -> None:
-    error = refused(project, text)
+def test_broken_yaml_is_told_with_its_place(folder: Project, text: str, fault: str) -> None:
+    error = refused(folder, text)
     told = error.faults[0]
     assert error.where == "Pulumi.dev.yaml"
     assert f"{told.where}: {told.what}".startswith(fault)
@@ -205,9 +211,9 @@ def test_broken_yaml_is_told_with_its_place(project: Project, text: str, fault: 
     [(f"*{CANARY}", "*"), (f"!{CANARY}", "!"), (f"!{CANARY} x", "!"), (f"!{CANARY}!x y", "!"), (f"!<{CANARY}> x", "!")],
 )
 def test_a_password_that_yaml_takes_for_something_else_is_told_and_not_shown(
-    project: Project, value: str, sign: str
+    folder: Project, value: str, sign: str
 ) -> None:
-    error = refused(project, f"config:\n  golabs-infra:adminPassword: {value}\n")
+    error = refused(folder, f"config:\n  golabs-infra:adminPassword: {value}\n")
     assert str(error) == (
         "Pulumi.dev.yaml: 1 fault\n"
         f"  - line 2, column 31: a value begins with {sign}, which means something else in YAML\n"
@@ -228,8 +234,8 @@ def test_a_password_that_yaml_takes_for_something_else_is_told_and_not_shown(
         f"|{CANARY}",
     ],
 )
-def test_no_yaml_error_shows_the_value(project: Project, value: str) -> None:
-    error = refused(project, f"config:\n  golabs-infra:adminPassword: {value}\n")
+def test_no_yaml_error_shows_the_value(folder: Project, value: str) -> None:
+    error = refused(folder, f"config:\n  golabs-infra:adminPassword: {value}\n")
     assert CANARY not in str(error) + repr(error)
     assert error.__cause__ is None
     assert error.__suppress_context__
@@ -242,8 +248,8 @@ def test_a_password_that_yaml_takes_for_an_anchor_twice_is_told_and_not_shown(pr
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "just text\n", "42\n", "true\n"])
-def test_a_file_that_is_no_mapping_is_told(project: Project, text: str) -> None:
-    assert str(refused(project, text)) == (
+def test_a_file_that_is_no_mapping_is_told(folder: Project, text: str) -> None:
+    assert str(refused(folder, text)) == (
         "Pulumi.dev.yaml: 1 fault\n  - YAML: the file is not a mapping of keys\n      mend: start it with 'config:'"
     )
 
@@ -439,8 +445,8 @@ def test_a_whole_key_that_is_secret_stays_the_json_that_it_holds(project: Projec
 @pytest.mark.parametrize(
     "lookalike", ["{secure: 5}", "{secure: [x]}", "{secure: x, other: y}", "{secure: {secure: 1}}"]
 )
-def test_a_mapping_that_only_looks_like_a_secret_is_left_as_it_is(project: Project, lookalike: str) -> None:
-    config = write(project, f"config:\n  golabs-infra:key: {lookalike}\n").decrypted({})
+def test_a_mapping_that_only_looks_like_a_secret_is_left_as_it_is(folder: Project, lookalike: str) -> None:
+    config = write(folder, f"config:\n  golabs-infra:key: {lookalike}\n").decrypted({})
     assert isinstance(config.values["key"], dict)
 
 

@@ -18,14 +18,18 @@ PACKAGE = Path(golabs_infra.__file__).parent
 NAME = "golabs_infra"
 
 ORDER = [
-    *("errors", "names", "policy", "project", "endpoint", "files", "passphrase", "passwords", "stackfile", "settings"),
-    *("model", "connecting", "inspection", "plan", "sql", "wording", "connections", "adoption", "identity"),
-    *("server_*", "server", "target", "direct", "verification", "report", "components.*", "components", "program"),
-    *("toolchain", "engines", "installer", "stacks", "runs", "doctor", "console", "account", "cli", "__main__"),
+    *("errors", "names", "policy", "project", "endpoint", "files", "passphrase", "passwords"),
+    *("stackfile", "config_keys", "settings", "model", "connecting", "inspection", "plan", "sql", "wording"),
+    *("connections", "adoption", "identity", "server_*", "server", "target", "direct", "verification", "report"),
+    *("components.*", "components", "program", "toolchain", "engines", "installer", "stacks"),
+    *("runs", "doctor", "console", "account", "cli", "__main__"),
 ]
 """Each module imports only what stands before it. A module that is not named is held to there being no circle."""
 
-PURE = ["errors", "names", "policy", "endpoint", "settings", "model", "plan", "sql", "wording", "adoption"]
+PURE = [
+    *("errors", "names", "policy", "endpoint", "config_keys", "settings", "model"),
+    *("plan", "sql", "wording", "adoption"),
+]
 """They read no file, environment or clock and open no connection."""
 
 

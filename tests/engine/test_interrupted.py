@@ -1,0 +1,149 @@
+"""Runs that are killed or fail half-way: what they leave behind is told, and the next run converges."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from golabs_infra.endpoint import Endpoint
+
+from .checkout import Checkout, Ran
+from .database import can_work, create_admin, databases, execute, login, migrate, passwords, users
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [r"Role \S+ created", r"Database \S+ created", r"DefaultPrivileges \S+ creating"],
+    ids=["users", "database", "privileges"],
+)
+def test_a_first_up_that_is_killed_is_cancelled_and_converges(
+    moment: str, checkout: Checkout, server: Endpoint
+) -> None:
+    checkout.services("dev", "billing", "catalog")
+    checkout.init("dev")
+    checkout.point_at("dev", server)
+    _killed_up(checkout, moment)
+    assert not checkout.project.output_folder("dev").exists(), "no connection file after half a run"
+    checkout.pulumi("cancel", "--yes", stack="dev")
+    checkout.up("dev")
+    for record in checkout.connections("dev").values():
+        migrate(record)
+        can_work(record)
+    checkout.unchanged("dev", "--refresh")
+
+
+def test_the_lock_of_a_dead_run_and_of_a_live_one_are_told_apart(checkout: Checkout, server: Endpoint) -> None:
+    checkout.services("tst", "billing")
+    checkout.init("tst")
+    checkout.point_at("tst", server)
+    _killed_up(checkout, r"Role \S+ creating", "tst")
+    refused = checkout.golabs("up", "tst", fails=True)
+    assert "a run that is dead" in refused.text, refused
+    assert "pulumi cancel --yes --stack tst" in refused.text
+
+    with _locked_by(checkout, os.getpid()):
+        live = checkout.golabs("up", "tst", fails=True)
+    assert "another run is at work on the stack" in live.text, live
+    assert f"process {os.getpid()}" in live.text
+    assert "a run that is dead" not in live.text
+
+    assert _follow(checkout, refused, "tst").code == 0
+    checkout.golabs("up", "tst")
+    login(checkout.connections("tst")["billing"], "app").close()
+
+
+def test_a_run_that_fails_half_way_writes_no_connection_file_and_changes_none(
+    checkout: Checkout, server: Endpoint
+) -> None:
+    execute(server, 'CREATE DATABASE "go-labs-dev"')
+    execute(
+        server,
+        "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''not today''; END'",
+        "CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('CREATE SCHEMA') EXECUTE FUNCTION refuse()",
+        database="go-labs-dev",
+    )
+    checkout.services("dev", "billing")
+    checkout.init("dev")
+    checkout.point_at("dev", server)
+    failed = checkout.up("dev", fails=True)
+    assert "not today" in failed.text
+    assert users(server) == {"billing_app_dev_user", "billing_migration_dev_user"}
+    assert not checkout.project.output_folder("dev").exists()
+
+    execute(server, "ALTER EVENT TRIGGER refuse DISABLE", database="go-labs-dev")
+    checkout.up("dev")
+    texts = checkout.connection_texts("dev")
+    execute(server, "ALTER EVENT TRIGGER refuse ENABLE", database="go-labs-dev")
+    checkout.services("dev", "billing", "order")
+    failed = checkout.golabs("up", "dev", fails=True)
+    assert "not today" in failed.err, failed
+    assert checkout.connection_texts("dev") == texts
+
+    execute(server, "DROP EVENT TRIGGER refuse", database="go-labs-dev")
+    checkout.up("dev")
+    for record in checkout.connections("dev").values():
+        login(record, "migration").close()
+    assert passwords(checkout.connections("dev")).keys() >= {"order_app_dev_user", "billing_app_dev_user"}
+
+
+def test_an_admin_without_the_rights_is_told_which_and_nothing_is_made(checkout: Checkout, server: Endpoint) -> None:
+    checkout.services("dev", "billing")
+    checkout.init("dev")
+    checkout.point_at("dev", create_admin(server, "weak", "CREATEDB"))
+    refused = checkout.up("dev", fails=True)
+    assert "it lacks CREATEROLE" in refused.text, refused
+    assert 'ALTER ROLE "weak" CREATEROLE' in refused.text
+    assert databases(server) == users(server) == set()
+    assert not checkout.project.output_folder("dev").exists()
+
+
+def _killed_up(checkout: Checkout, moment: str, stack: str = "dev") -> None:
+    """Starts `pulumi up` and kills it with SIGKILL as soon as it prints what `moment` describes."""
+    command = [str(checkout.toolchain.cli), "up", "--yes", "--skip-preview", "--color", "never", "--stack", stack]
+    process = subprocess.Popen(
+        [*command, "--non-interactive"],
+        cwd=checkout.root,
+        env={**checkout.environ, **checkout.variables(stack)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        if re.search(moment, line):
+            break
+    process.send_signal(signal.SIGKILL)
+    process.stdout.close()
+    assert process.wait() == -signal.SIGKILL, f"it ended before {moment} was seen:\n{said}"
+    time.sleep(0.5)  # what it had begun on the server comes to its end
+
+
+def _follow(checkout: Checkout, refused: Ran, stack: str) -> Ran:
+    """Does what the message says: the pulumi command in it."""
+    found = re.search(r"&& pulumi (cancel [^;\n]*)", refused.text)
+    assert found, f"no command to follow:\n{refused}"
+    words = [word for word in found[1].split() if word not in ("--stack", stack)]
+    return checkout.pulumi(*words, stack=stack)
+
+
+@contextmanager
+def _locked_by(checkout: Checkout, pid: int) -> Iterator[None]:
+    """The stack's lock as it would be if a process of this machine held it."""
+    (file,) = (checkout.project.state_folder / ".pulumi" / "locks").rglob("*.json")
+    text = file.read_text()
+    content = json.loads(text)
+    assert content["hostname"] == socket.gethostname()
+    file.write_text(json.dumps({**content, "pid": pid}))
+    yield
+    file.write_text(text)

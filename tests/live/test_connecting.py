@@ -1,0 +1,110 @@
+"""A server that can't be reached, or not so: one clear message each, in time. Real sockets, nothing mocked."""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import replace
+
+import pytest
+from pydantic import SecretStr
+
+from golabs_infra import connecting
+from golabs_infra.endpoint import Endpoint
+from golabs_infra.errors import ServerConnectionError, ServerError
+from golabs_infra.project import Project
+
+from ..support import direct_engine, free_port, write_stack
+from . import tools
+from .tools import engine
+
+
+def failure(project: Project, endpoint: Endpoint) -> ServerConnectionError:
+    """The error of a run, that of preview and up alike, within 15 seconds."""
+    errors = []
+    for run in (engine(project, endpoint).preview, engine(project, endpoint).up):
+        begin = time.monotonic()
+        with pytest.raises(ServerConnectionError) as caught:
+            run()
+        assert time.monotonic() - begin < 15
+        errors.append(caught.value)
+    assert str(errors[0]) == str(errors[1])
+    assert len(str(errors[0]).splitlines()) == 2  # what is wrong where, and the mend
+    assert endpoint.admin_password.get_secret_value() not in str(errors[0])
+    assert sorted(tools.files(project)) == ["Pulumi.yaml"]
+    return errors[0]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_nothing_listens(server: Endpoint, project: Project, host: str) -> None:
+    error = failure(project, replace(server, host=host, port=free_port()))
+    assert "no PostgreSQL answers there" in error.what
+    assert host in error.where
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_the_admins_password_is_wrong(server: Endpoint, project: Project, host: str) -> None:
+    error = failure(project, replace(server, host=host, admin_password=SecretStr("no-such-password")))
+    assert "refuses the password of postgres" in error.what
+    assert "adminPassword" in error.mend
+
+
+def test_the_admin_does_not_exist(server: Endpoint, project: Project) -> None:
+    assert "refuses the password of nobody" in failure(project, replace(server, admin_user="nobody")).what
+
+
+def test_the_host_is_unknown(server: Endpoint, project: Project) -> None:
+    error = failure(project, replace(server, host="no-such-host.invalid"))
+    assert "can't be resolved" in error.what
+    assert "golabs-infra:host" in error.mend
+
+
+@pytest.mark.parametrize("name", ["missing", 'with"quotes', "Umlautä", "SSL", "timeout", "FATAL:"])
+def test_the_admin_database_is_missing(server: Endpoint, project: Project, name: str) -> None:
+    error = failure(project, replace(server, admin_database=name))
+    assert f'database "{name}" does not exist' in error.what
+    assert "adminDatabase" in error.mend
+
+
+def test_the_server_has_no_tls(server: Endpoint, project: Project) -> None:
+    error = failure(project, replace(server, ssl_mode="require"))
+    assert "TLS" in error.what
+    assert "sslMode" in error.mend
+
+
+def test_the_admin_may_not_log_in(server: Endpoint, project: Project) -> None:
+    admin = tools.with_admin(server)
+    tools.as_superuser(server, "ALTER ROLE deployer NOLOGIN")
+    assert "not permitted to log in" in failure(project, admin).what
+
+
+def test_something_else_answers(server: Endpoint, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connecting, "CONNECT_TIMEOUT_S", 2)  # the rule is the same, the test shorter
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        error = failure(project, replace(server, port=silent.getsockname()[1]))
+    assert "no answer within" in error.what
+
+
+def test_the_embedded_server_does_not_run(project: Project) -> None:
+    write_stack(project, "tst", services=["billing"])
+    with pytest.raises(ServerError, match="does not run") as caught:
+        direct_engine(project)
+    assert caught.value.mend == "golabs server start"
+
+
+def test_the_clients_environment_does_not_lead_elsewhere(
+    server: Endpoint, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "PGHOST": "elsewhere.invalid",
+        "PGHOSTADDR": "127.0.0.2",
+        "PGPORT": "1",
+        "PGUSER": "nobody",
+        "PGPASSWORD": "nothing",
+        "PGDATABASE": "nowhere",
+        "PGSSLMODE": "verify-full",
+        "PGOPTIONS": "-c default_transaction_read_only=on -c search_path=pg_temp",
+    }.items():
+        monkeypatch.setenv(name, value)
+    engine(project, server).up()
+    assert engine(project, server).up().changes == ()
