@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from .errors import EngineError
 from .toolchain import Toolchain, find_toolchain, pulumi_home
 
 INSTALLER_URL = "https://get.pulumi.com"
@@ -53,14 +54,13 @@ def _unreachable() -> str | None:
 
 
 def _install_cli(environ: Mapping[str, str]) -> Outcome:
-    from pulumi import automation
+    from .stacks import install_cli
 
     part = "the Pulumi CLI"
     try:
-        automation.PulumiCommand.install(root=str(pulumi_home(environ)), skip_version_check=True)
-    except (OSError, subprocess.SubprocessError, urllib.error.URLError) as error:
-        output = getattr(error, "output", None)
-        return Outcome(part, (output.decode(errors="replace").strip() if output else str(error)).splitlines()[-1])
+        install_cli(pulumi_home(environ))
+    except EngineError as error:
+        return Outcome(part, error.what)
     return Outcome(part, None)
 
 

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -284,6 +285,16 @@ def _noted(wanted: int, received: list[int]) -> Iterator[None]:
         yield
     finally:
         signal.signal(wanted, before)
+
+
+def install_cli(root: Path) -> None:
+    """Downloads and installs the CLI below `root` by Pulumi's own installer. Raises EngineError with its last words."""
+    try:
+        automation.PulumiCommand.install(root=str(root), skip_version_check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        output = getattr(error, "output", None)
+        words = output.decode(errors="replace").strip() if output else str(error)
+        raise EngineError(words.splitlines()[-1] if words else type(error).__name__) from error
 
 
 def _root_of(cli: Path) -> str | None:
