@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import yaml
 from psycopg import sql
 
@@ -118,9 +121,19 @@ def wipe(endpoint: Endpoint) -> None:
         for (name,) in admin.execute(
             "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'"
         ).fetchall():
+            _await_departures(admin, name)
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
         for (name,) in admin.execute(
             r"SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' AND rolname <> current_user"
         ).fetchall():
             admin.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(sql.Identifier(name)))
             admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+
+
+def _await_departures(admin: psycopg.Connection[Any], database: str) -> None:
+    """Gives the backends of clients that have left 50 ms to follow; DROP DATABASE would look again after 100 ms only."""
+    for _ in range(10):
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s"
+        if admin.execute(query, [database]).fetchone() == (0,):
+            return
+        time.sleep(0.005)

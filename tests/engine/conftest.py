@@ -27,7 +27,7 @@ def toolchain() -> Toolchain:
     """The Pulumi CLI and its plugins, found as any user's are."""
     found = find_toolchain(os.environ)
     if not found.complete:
-        pytest.skip(f"{' and '.join(found.missing)} not found (golabs setup)")
+        pytest.skip(f"not found: {found.missing_in_words} (golabs setup)")
     return found
 
 

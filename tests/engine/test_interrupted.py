@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,6 +60,38 @@ def test_the_lock_of_a_dead_run_and_of_a_live_one_are_told_apart(checkout: Check
     assert _follow(checkout, refused, "tst").code == 0
     checkout.golabs("up", "tst")
     login(checkout.connections("tst")["billing"], "app").close()
+
+
+def test_golabs_waits_for_the_engine_to_end_in_order_when_it_is_interrupted(
+    checkout: Checkout, server: Endpoint
+) -> None:
+    checkout.point_at("tst", server)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "golabs_infra", "up", "tst"],
+        cwd=checkout.root,
+        env=dict(checkout.environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        if "Role" in line:
+            break
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    said += process.stdout.read()
+    process.stdout.close()
+    assert process.wait() == 1, said
+    assert "pulumi up was interrupted and has ended in order" in said
+    assert "Traceback" not in said
+    assert not checkout.project.output_folder("tst").exists()
+    assert not list((checkout.project.state_folder / ".pulumi" / "locks").rglob("*.json")), "no lock is left"
+    checkout.up("tst")
+    for record in checkout.connections("tst").values():
+        login(record, "app").close()
 
 
 def test_a_run_that_fails_half_way_writes_no_connection_file_and_changes_none(

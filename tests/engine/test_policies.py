@@ -22,6 +22,8 @@ from ..support import wipe
 from .checkout import TIMEOUT_S, Checkout
 from .database import can_work, databases, login, migrate, passwords, rows, users, verifiers
 
+PRD = ("billing", {"name": "catalog", "extensions": ["vector"]})
+
 Untouched = Callable[[], None]
 
 
@@ -71,7 +73,7 @@ def test_dev_forgets_and_drops_nothing_and_is_adopted_again_with_its_old_passwor
 @pytest.fixture
 def guarded(checkout: Checkout, server: Endpoint) -> Checkout:
     """A checkout whose prd has two services and points at the server; nothing is brought up."""
-    checkout.services("prd", "billing", "catalog")
+    checkout.services("prd", *PRD)
     checkout.init("prd")
     checkout.configure("prd", server)
     return checkout
@@ -110,6 +112,10 @@ def test_prd_comes_up_only_when_confirmed_and_nothing_gets_it_down(
         assert "catalog is not in the configuration any more" in refused.text, refused
     untouched()
     checkout.services("prd", "billing", "catalog")
+    refused = checkout.confirmed_up("prd", fails=True)
+    assert "no service asks for the extension 'vector' any more" in refused.text, refused
+    untouched()
+    checkout.services("prd", *PRD)
 
     checkout.point_at("prd", second_server)
     refused = checkout.confirmed_up("prd", fails=True)

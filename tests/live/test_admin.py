@@ -18,7 +18,7 @@ from golabs_infra.project import Project
 from ..support import make_project, wipe
 from . import tools
 from .catalog import memberships, row_versions, snapshot
-from .tools import DATABASE, SERVICES, Upkeep, assert_seen_and_mended, engine
+from .tools import DATABASE, SERVICES, Upkeep, engine
 
 OTHERS = ("catalog", "order")
 BREAKS = [
@@ -153,14 +153,12 @@ def upkeep(postgresql: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Up
 
 @pytest.mark.parametrize("statements", BREAKS)
 def test_what_is_broken_by_hand_is_seen_and_mended(upkeep: Upkeep, statements: str) -> None:
-    whole = upkeep.whole()
-    assert_seen_and_mended(whole, statements)
+    whole = upkeep.assert_seen_and_mended(statements)
     assert [found[0] for found in own_memberships(whole.admin)] == ["pg_signal_backend"]
 
 
 def test_everything_broken_at_once_is_mended_on_an_older_server_too(postgresql16: Endpoint, tmp_path: Path) -> None:
-    whole = Upkeep(postgresql16, tmp_path, tools.with_admin).whole()
-    assert_seen_and_mended(whole, ";".join(BREAKS))
+    whole = Upkeep(postgresql16, tmp_path, tools.with_admin).assert_seen_and_mended(";".join(BREAKS))
     assert [found[0] for found in own_memberships(whole.admin)] == ["pg_signal_backend"]
 
 

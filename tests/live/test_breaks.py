@@ -8,18 +8,13 @@ import pytest
 
 from golabs_infra.endpoint import Endpoint
 
-from .tools import Upkeep, Whole, assert_seen_and_mended
+from .tools import Upkeep
 
 
 @pytest.fixture(scope="module")
-def _upkeep(postgresql: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Upkeep:
+def upkeep(postgresql: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Upkeep:
+    """The environment that all of them share, provisioned by the superuser."""
     return Upkeep(postgresql, tmp_path_factory.mktemp("breaks"), lambda server: server)
-
-
-@pytest.fixture
-def whole(_upkeep: Upkeep) -> Whole:
-    """An environment where nothing is broken yet."""
-    return _upkeep.whole()
 
 
 @dataclass(frozen=True)
@@ -150,5 +145,5 @@ BREAKS = [
 
 
 @pytest.mark.parametrize("broken", BREAKS, ids=str)
-def test_what_is_broken_by_hand_is_seen_and_mended(whole: Whole, broken: Break) -> None:
-    assert_seen_and_mended(whole, broken.statements)
+def test_what_is_broken_by_hand_is_seen_and_mended(upkeep: Upkeep, broken: Break) -> None:
+    upkeep.assert_seen_and_mended(broken.statements)

@@ -184,19 +184,20 @@ def test_a_destroy_whose_connection_is_lost_is_one_clear_error_and_can_be_repeat
 # ---- a run that is killed
 
 MOMENTS = [
-    ("pending", 1),
-    ("change", 1),
-    ("change", 2),
-    ("change", 15),
-    ("change", 27),
-    ("identities", 1),
-    ("connections.yaml", 1),
-    ("connections.yaml", 3),
+    ("tst", "pending", 1),
+    ("dev", "change", 1),
+    ("tst", "change", 2),
+    ("dev", "change", 15),
+    ("tst", "change", 27),
+    ("dev", "change", 27),
+    ("tst", "identities", 1),
+    ("dev", "identities", 1),
+    ("tst", "connections.yaml", 1),
+    ("dev", "connections.yaml", 3),
 ]
 
 
-@pytest.mark.parametrize(("moment", "number"), MOMENTS)
-@pytest.mark.parametrize("environment", ["tst", "dev"])
+@pytest.mark.parametrize(("environment", "moment", "number"), MOMENTS)
 def test_after_a_run_that_was_killed_the_next_one_converges(
     server: Endpoint, project: Project, environment: str, moment: str, number: int
 ) -> None:

@@ -25,7 +25,7 @@ from golabs_infra.settings import read_settings
 from golabs_infra.target import resolve_endpoint
 
 from ..support import make_project, raw_config, wipe
-from .catalog import row_versions, snapshot
+from .catalog import snapshot
 
 SERVICES = ("billing", "catalog", "order")
 DATABASE = "go-labs-tst"
@@ -250,7 +250,7 @@ class Whole:
 
 
 class Upkeep:
-    """Gives an environment where nothing is broken; makes it anew where the test before could not mend it.
+    """Keeps an environment for many tests that break something; makes it anew where one could not mend it.
 
     `server` is the superuser's endpoint; `as_admin` makes the one that provisions of it, once the server is empty.
     """
@@ -259,44 +259,34 @@ class Upkeep:
         self._server = server
         self._folder = folder
         self._as_admin = as_admin
-        self._made: list[Whole] = []
+        self._whole: Whole | None = None
+        self._made = 0
 
-    def whole(self) -> Whole:
-        """The environment."""
-        if not self._made or not self._is_whole(self._made[-1]):
-            wipe(self._server)
-            project = make_project(self._folder / f"project-{len(self._made)}")
-            admin = self._as_admin(self._server)
-            engine(project, admin).up()
-            migrate(project)
-            catalogs, content = snapshot(self._server, DATABASE), stored_rows(self._server)
-            self._made.append(Whole(self._server, admin, project, catalogs, content))
-        return self._made[-1]
+    def assert_seen_and_mended(self, statements: str) -> Whole:
+        """Breaks something as the superuser: preview shows it, up mends it, and the next up has nothing to do."""
+        whole = self._whole or self._make()
+        self._whole = None
+        server, admin, project = whole.server, whole.admin, whole.project
+        as_superuser(server, *statements.split(";"), database=DATABASE)
+        shown = engine(project, admin).preview().changes
+        assert shown != ()
+        done = engine(project, admin).up().changes
+        assert masked(done) == masked(shown)
+        assert engine(project, admin).up().changes == ()
+        assert snapshot(server, DATABASE) == whole.catalogs
+        assert stored_rows(server) == whole.rows
+        assert can_log_in(project, ["billing"])
+        self._whole = whole
+        return whole
 
-    def _is_whole(self, whole: Whole) -> bool:
-        return (
-            database_exists(self._server)
-            and snapshot(self._server, DATABASE) == whole.catalogs
-            and stored_rows(self._server) == whole.rows
-        )
-
-
-def assert_seen_and_mended(whole: Whole, statements: str) -> None:
-    """Breaks something as the superuser: preview shows it and writes nothing, up mends it, the next up has nothing."""
-    server, admin, project = whole.server, whole.admin, whole.project
-    as_superuser(server, *statements.split(";"), database=DATABASE)
-
-    before = row_versions(server, DATABASE)
-    shown = engine(project, admin).preview().changes
-    assert shown != ()
-    assert row_versions(server, DATABASE) == before
-
-    done = engine(project, admin).up().changes
-    assert masked(done) == masked(shown)
-    assert engine(project, admin).up().changes == ()
-    assert snapshot(server, DATABASE) == whole.catalogs
-    assert stored_rows(server) == whole.rows
-    assert can_log_in(project, ["billing"])
+    def _make(self) -> Whole:
+        wipe(self._server)
+        self._made += 1
+        project = make_project(self._folder / f"project-{self._made}")
+        admin = self._as_admin(self._server)
+        engine(project, admin).up()
+        migrate(project)
+        return Whole(self._server, admin, project, snapshot(self._server, DATABASE), stored_rows(self._server))
 
 
 @contextmanager
