@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 EXIT_USAGE = 64
+INTERRUPTION = "interrupted; what was done stays, and the next run picks up from there"
+_INTERRUPTED = 130
+"""What typer gives back after Ctrl-C."""
 
 app = typer.Typer(
     name="golabs",
@@ -294,6 +297,8 @@ def _exit_code(arguments: list[str]) -> int:
         return EXIT_USAGE
     try:
         result: Any = app(args=arguments, standalone_mode=False)
+        if result == _INTERRUPTED:
+            raise typer.Abort
     except UsageError as error:
         screen.error(str(error))
         return EXIT_USAGE
@@ -304,6 +309,6 @@ def _exit_code(arguments: list[str]) -> int:
         screen.error(f"{error.format_message()}\n  mend: golabs {' '.join(_commands(arguments))}--help")
         return EXIT_USAGE
     except (typer.Abort, KeyboardInterrupt):
-        screen.error("interrupted; what was done stays, and the next run picks up from there")
+        screen.error(INTERRUPTION)
         return EXIT_FAILED
     return result if isinstance(result, int) else 0

@@ -110,9 +110,19 @@ def _string(dumper: _Dumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _string)
 
 
+_KEYS = ("environment", "service", "database", "host", "port", "sslmode", "schema", "users")
+_USER_KEYS = ("username", "password", "url", "jdbcUrl")
+
+
+def _in_order(record: Record) -> Record:
+    """The record with its keys in the contract's order, which a stack's outputs don't keep."""
+    users = {kind: {key: record["users"][kind][key] for key in _USER_KEYS} for kind in USER_KINDS}
+    return {key: users if key == "users" else record[key] for key in _KEYS}
+
+
 def render_yaml(record: Record) -> str:
     """The connection file's text."""
-    body = yaml.dump(record, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+    body = yaml.dump(_in_order(record), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
     return _HEADER.format(environment=record["environment"]) + body
 
 

@@ -65,11 +65,15 @@ class DirectEngine:
             decision = self._decide(cluster)
             passwords = {user: password.value or SecretStr(generate()) for user, password in decision.passwords.items()}
             changes = plan_database(self.desired, Live(cluster))
-            if cluster.database_exists and cluster.allows_connections:
+            if cluster.database_exists and not cluster.allows_connections:
+                unseen = (
+                    f"{self.settings.database} allows no connections: what else is to change is not known before up"
+                )
+                return Outcome(tuple(changes), (*decision.warnings, unseen), ())
+            live = Live(cluster)
+            if cluster.database_exists:
                 with connect_admin(self.endpoint, self.settings.database) as connection:
                     live = read_live(connection, cluster, self.desired)
-            else:
-                live = Live(cluster)
             changes += plan(self.desired, live, self._verifiers(cluster, decision, passwords), self._removed(decision))
             return Outcome(tuple(changes), decision.warnings, ())
 

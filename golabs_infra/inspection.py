@@ -5,7 +5,8 @@ The queries stand in `queries/*.sql`. `Cluster` is what can be known before the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -89,6 +90,7 @@ class Live:
 
 def read_cluster(connection: psycopg.Connection[Any], environment: str, database: str, users: Iterable[str]) -> Cluster:
     """What the admin's connection shows of the server. Raises ServerConnectionError where it may not look."""
+    _trust_only_the_catalogs(connection)
     try:
         (facts,) = _rows(connection, "cluster", database=database)
     except psycopg.errors.InsufficientPrivilege as error:
@@ -114,6 +116,7 @@ def look_at(endpoint: Endpoint, environment: str, database: str, users: Iterable
 
 def read_live(connection: psycopg.Connection[Any], cluster: Cluster, desired: Desired) -> Live:
     """What a connection to the environment's database shows of it, in the schemas that are ours to look after."""
+    _trust_only_the_catalogs(connection)
     schemas = {row["name"]: row["owner"] for row in _rows(connection, "schemas")}
     watched = sorted({PUBLIC_SCHEMA, *(schema.name for schema in desired.schemas)})
     rows = _rows(connection, "grants", schemas=watched)
@@ -155,6 +158,7 @@ class PasswordProver:
     def _stored(self) -> dict[str, str | None]:
         if self._verifiers is None:
             with connect_admin(self._endpoint) as connection:
+                _trust_only_the_catalogs(connection)
                 rows = _rows(connection, "verifiers", names=sorted(self._cluster.roles))
             self._verifiers = {row["name"]: row["verifier"] for row in rows}
         return self._verifiers
@@ -201,10 +205,21 @@ def _query(name: str) -> str:
     return resources.files(__package__).joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
 
 
+def _trust_only_the_catalogs(connection: psycopg.Connection[Any]) -> None:
+    """From here on no function or operator that somebody else made in `public` is run as the admin."""
+    with _lost_in_words(connection):
+        connection.execute("SET search_path TO pg_catalog, pg_temp")
+
+
 def _rows(connection: psycopg.Connection[Any], query: str, **parameters: object) -> list[dict[str, Any]]:
+    with _lost_in_words(connection), connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_query(query).encode(), parameters or None).fetchall()
+
+
+@contextmanager
+def _lost_in_words(connection: psycopg.Connection[Any]) -> Iterator[None]:
     try:
-        with connection.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(_query(query).encode(), parameters or None).fetchall()
+        yield
     except psycopg.OperationalError as error:
         raise ServerConnectionError(
             f"the server could not be looked at: {str(error).strip()}",

@@ -41,6 +41,12 @@ class Project:
         return self.private_folder / "state"
 
     @property
+    def state_url(self) -> str:
+        """The same as a backend's URL. Without `metadata=skip` the engine keeps a note beside each state file, which it
+        does not write in one step: a run that is killed then leaves a note that hides the whole state."""
+        return f"{self.state_folder.as_uri()}?metadata=skip"
+
+    @property
     def server_home(self) -> Path:
         """The embedded PostgreSQL's folder."""
         return self.private_folder / "postgres"

@@ -208,7 +208,7 @@ class PulumiEngine:
                 where=self._environment,
                 mend="open a new shell, or: unset PULUMI_CONFIG_PASSPHRASE PULUMI_BACKEND_URL; then export your own",
             )
-        if self._effective.get("PULUMI_BACKEND_URL") == self._project.state_folder.as_uri():
+        if self._effective.get("PULUMI_BACKEND_URL") == self._project.state_url:
             self._project.state_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             command = automation.PulumiCommand(root=_root_of(cli), skip_version_check=True)
@@ -263,7 +263,14 @@ class PulumiEngine:
             return EngineError(
                 "no backend is named for the stack's state, and the CLI is logged in to none",
                 where=self._environment,
-                mend="export PULUMI_BACKEND_URL=file://..., s3://..., postgres://... or run pulumi login",
+                mend="export PULUMI_BACKEND_URL=file://...?metadata=skip, s3://..., postgres://... or run pulumi login",
+            )
+        if "failed to load checkpoint: EOF" in text:
+            return EngineError(
+                "a run that was killed left an empty note beside the state in the backend's folder; the state is whole",
+                where=self._environment,
+                mend="remove the empty *.attrs files below the folder's .pulumi/stacks; a backend "
+                "file://...?metadata=skip makes none",
             )
         if "passphrase must be set" in text or "incorrect passphrase" in text:
             return EngineError(

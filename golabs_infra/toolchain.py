@@ -101,7 +101,7 @@ def pulumi_variables(
     if toolchain.cli is not None and shutil.which(EXECUTABLE, path=environ.get("PATH", os.defpath)) is None:
         variables["PATH"] = f"{toolchain.cli.parent}{os.pathsep}{environ.get('PATH', os.defpath)}"
     if environment == DEMONSTRATION_ENVIRONMENT:
-        variables["PULUMI_BACKEND_URL"] = project.state_folder.as_uri()
+        variables["PULUMI_BACKEND_URL"] = project.state_url
         if "PULUMI_CONFIG_PASSPHRASE_FILE" not in environ:
             variables["PULUMI_CONFIG_PASSPHRASE"] = TST_PASSPHRASE
     if any(plugin.on_path for plugin in toolchain.plugins):

@@ -285,7 +285,7 @@ def make_checkout(folder: Path, toolchain: Toolchain) -> Checkout:
     (root / ".venv").symlink_to(sys.prefix, target_is_directory=True)
     backend = folder / "backend"
     backend.mkdir()
-    own = {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE, "PULUMI_BACKEND_URL": backend.as_uri()}
+    own = {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE, "PULUMI_BACKEND_URL": f"{backend.as_uri()}?metadata=skip"}
     return Checkout(Project(root), toolchain, _environ(_home(folder / "pulumi-home", toolchain)), own)
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -156,10 +156,23 @@ def _killed_up(checkout: Checkout, moment: str, stack: str = "dev") -> None:
         said += line
         if re.search(moment, line):
             break
+    started = _below(process.pid)
     process.send_signal(signal.SIGKILL)
     process.stdout.close()
     assert process.wait() == -signal.SIGKILL, f"it ended before {moment} was seen:\n{said}"
     time.sleep(0.5)  # what it had begun on the server comes to its end
+    for pid in started:  # plugins outlive their engine by minutes
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _below(parent: int) -> list[int]:
+    """The processes that a process has started, and those that they have."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    found = [parent]
+    for pid in found:
+        found += [int(line.split()[0]) for line in listed.splitlines() if int(line.split()[1]) == pid]
+    return found[1:]
 
 
 def _follow(checkout: Checkout, refused: Ran, stack: str) -> Ran:

@@ -30,11 +30,14 @@ class Break:
 
 BREAKS = [
     Break("USAGE revoked from the app user", "REVOKE USAGE ON SCHEMA billing FROM billing_app_tst_user"),
-    Break("SELECT revoked on one table", "REVOKE SELECT ON billing.customer FROM billing_app_tst_user"),
-    Break("all revoked on a partition", "REVOKE ALL ON billing.event_2026 FROM billing_app_tst_user"),
-    Break("all revoked on a view", "REVOKE ALL ON billing.customer_name FROM billing_app_tst_user"),
-    Break("all revoked on a materialised view", "REVOKE ALL ON billing.revenue FROM billing_app_tst_user"),
-    Break("USAGE revoked on a sequence", "REVOKE USAGE ON SEQUENCE billing.ticket FROM billing_app_tst_user"),
+    Break(
+        "privileges revoked on a table, a partition, views and a sequence",
+        "REVOKE SELECT ON billing.customer FROM billing_app_tst_user;"
+        "REVOKE ALL ON billing.event_2026 FROM billing_app_tst_user;"
+        "REVOKE ALL ON billing.customer_name FROM billing_app_tst_user;"
+        "REVOKE ALL ON billing.revenue FROM billing_app_tst_user;"
+        "REVOKE USAGE ON SEQUENCE billing.ticket FROM billing_app_tst_user",
+    ),
     Break("CONNECT revoked from the app user", 'REVOKE CONNECT ON DATABASE "go-labs-tst" FROM billing_app_tst_user'),
     Break(
         "TEMPORARY revoked from the migration user",
@@ -47,16 +50,22 @@ BREAKS = [
     Break("schema public opened", "GRANT ALL ON SCHEMA public TO PUBLIC"),
     Break("schema public opened to one user", "GRANT CREATE ON SCHEMA public TO billing_app_tst_user"),
     Break("a schema opened to PUBLIC", "GRANT USAGE ON SCHEMA billing TO PUBLIC"),
-    Break("CREATE granted to the app user", "GRANT CREATE ON SCHEMA billing TO billing_app_tst_user"),
+    Break(
+        "more than DML granted to the app user",
+        "GRANT CREATE ON SCHEMA billing TO billing_app_tst_user;"
+        "GRANT TRUNCATE, TRIGGER ON billing.invoice TO billing_app_tst_user;"
+        "GRANT UPDATE ON SEQUENCE billing.ticket TO billing_app_tst_user",
+    ),
     Break("a schema opened to another service", "GRANT USAGE, CREATE ON SCHEMA billing TO catalog_app_tst_user"),
     Break("a table opened to PUBLIC", "GRANT SELECT ON billing.customer TO PUBLIC"),
-    Break("a table opened to another service", "GRANT SELECT, UPDATE ON billing.customer TO catalog_app_tst_user"),
+    Break(
+        "a table and a sequence opened to another service",
+        "GRANT SELECT, UPDATE ON billing.customer TO catalog_app_tst_user;"
+        "GRANT ALL ON SEQUENCE billing.ticket TO catalog_app_tst_user",
+    ),
     Break(
         "all tables opened to a migration user", "GRANT ALL ON ALL TABLES IN SCHEMA billing TO order_migration_tst_user"
     ),
-    Break("TRUNCATE granted to the app user", "GRANT TRUNCATE, TRIGGER ON billing.invoice TO billing_app_tst_user"),
-    Break("a sequence opened to another service", "GRANT ALL ON SEQUENCE billing.ticket TO catalog_app_tst_user"),
-    Break("UPDATE on a sequence granted", "GRANT UPDATE ON SEQUENCE billing.ticket TO billing_app_tst_user"),
     Break(
         "privileges granted with grant option",
         "GRANT SELECT ON billing.customer TO billing_app_tst_user WITH GRANT OPTION",
@@ -77,9 +86,12 @@ BREAKS = [
     Break("the database given to a user", 'ALTER DATABASE "go-labs-tst" OWNER TO billing_migration_tst_user'),
     Break("NOLOGIN", "ALTER ROLE billing_app_tst_user NOLOGIN"),
     Break("SUPERUSER", "ALTER ROLE billing_app_tst_user SUPERUSER"),
-    Break("CREATEDB and CREATEROLE", "ALTER ROLE billing_migration_tst_user CREATEDB CREATEROLE"),
-    Break("REPLICATION and BYPASSRLS", "ALTER ROLE billing_app_tst_user REPLICATION BYPASSRLS"),
-    Break("NOINHERIT", "ALTER ROLE billing_app_tst_user NOINHERIT"),
+    Break(
+        "other attributes",
+        "ALTER ROLE billing_migration_tst_user CREATEDB CREATEROLE;"
+        "ALTER ROLE billing_app_tst_user REPLICATION BYPASSRLS;"
+        "ALTER ROLE billing_app_tst_user NOINHERIT",
+    ),
     Break("a connection limit", "ALTER ROLE billing_app_tst_user CONNECTION LIMIT 0"),
     Break("a search_path", "ALTER ROLE billing_migration_tst_user SET search_path TO public, billing"),
     Break("no search_path", "ALTER ROLE billing_app_tst_user RESET ALL"),
@@ -92,21 +104,19 @@ BREAKS = [
         "a search_path in this database only",
         'ALTER ROLE billing_migration_tst_user IN DATABASE "go-labs-tst" SET search_path TO public',
     ),
-    Break("another password", "ALTER ROLE billing_app_tst_user PASSWORD 'somebody-elses'"),
+    Break(
+        "an expiry in the past and another password",
+        "ALTER ROLE billing_app_tst_user PASSWORD 'somebody-elses';"
+        "ALTER ROLE billing_app_tst_user VALID UNTIL '2001-01-01'",
+    ),
     Break("no password", "ALTER ROLE billing_migration_tst_user PASSWORD NULL"),
-    Break("an expiry in the past", "ALTER ROLE billing_app_tst_user VALID UNTIL '2001-01-01'"),
     Break("an expiry in the future", "ALTER ROLE billing_app_tst_user VALID UNTIL '2101-01-01'"),
     Break("membership in a role of the server", "GRANT pg_read_all_data TO billing_app_tst_user"),
     Break("membership in another service's user", "GRANT catalog_migration_tst_user TO billing_app_tst_user"),
     Break(
         "default privileges dropped",
-        "ALTER DEFAULT PRIVILEGES FOR ROLE billing_migration_tst_user IN SCHEMA billing "
-        "REVOKE SELECT ON TABLES FROM billing_app_tst_user",
-    ),
-    Break(
-        "default privileges on sequences dropped",
-        "ALTER DEFAULT PRIVILEGES FOR ROLE billing_migration_tst_user IN SCHEMA billing "
-        "REVOKE ALL ON SEQUENCES FROM billing_app_tst_user",
+        "ALTER DEFAULT PRIVILEGES FOR ROLE billing_migration_tst_user IN SCHEMA billing REVOKE SELECT ON TABLES FROM billing_app_tst_user;"
+        "ALTER DEFAULT PRIVILEGES FOR ROLE billing_migration_tst_user IN SCHEMA billing REVOKE ALL ON SEQUENCES FROM billing_app_tst_user",
     ),
     Break(
         "default privileges added for PUBLIC",

@@ -180,3 +180,18 @@ def test_a_table_of_any_name_can_be_mended(provisioned: Endpoint, project: Proje
             session.execute(f"REVOKE INSERT ON {quoted} FROM billing_app_tst_user".encode())
     assert len(engine(project, provisioned).up().changes) == len(names) + 1
     assert engine(project, provisioned).up().changes == ()
+
+
+def test_what_users_plant_in_schema_public_is_never_run_as_the_admin(provisioned: Endpoint, project: Project) -> None:
+    tools.as_superuser(provisioned, "GRANT ALL ON SCHEMA public TO billing_app_tst_user", database=DATABASE)
+    with tools.login(project, "billing", "app") as session:
+        for kind in ("text", "text[]", "name"):
+            function = f"public.seize_{kind.strip('[]')}{len(kind)}"
+            session.execute(
+                f"CREATE FUNCTION {function}(state text[], value {kind}) RETURNS text[] LANGUAGE plpgsql AS "
+                "'BEGIN RAISE EXCEPTION ''run as %'', current_user; END'".encode()
+            )
+            session.execute(f"CREATE AGGREGATE public.array_agg({kind}) (SFUNC = {function}, STYPE = text[])".encode())
+    engine(project, provisioned).preview()
+    engine(project, provisioned).up()
+    assert engine(project, provisioned).up().changes == ()

@@ -277,7 +277,9 @@ def test_a_database_that_allows_no_connections_is_opened_again(
     tools.migrate(project, environment=environment)
     whole, rows = snapshot(server, database), tools.rows(project, environment=environment)
     tools.as_superuser(server, f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false')
-    assert AllowConnections(database) in engine(project, server, environment).preview().changes
+    shown = engine(project, server, environment).preview()
+    assert shown.changes == (AllowConnections(database),)
+    assert any("allows no connections" in warning for warning in shown.warnings)
     assert engine(project, server, environment).up().changes == (AllowConnections(database),)
     assert engine(project, server, environment).up().changes == ()
     assert snapshot(server, database) == whole

@@ -19,7 +19,7 @@ from .tools import DATABASE, SERVICES, engine
 # ---- another server
 
 
-@pytest.mark.parametrize("environment", ["dev", "qua", "prd"])
+@pytest.mark.parametrize("environment", ["dev", "prd"])
 def test_another_server_under_the_same_stack_is_refused_and_left_untouched(
     server: Endpoint, second: OwnServer, project: Project, environment: str
 ) -> None:

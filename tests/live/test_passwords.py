@@ -83,7 +83,7 @@ def test_configured_passwords_are_used_and_written_down(server: Endpoint, projec
     assert tools.can_log_in(project)
 
 
-@pytest.mark.parametrize("environment", ["tst", "dev", "prd"])
+@pytest.mark.parametrize("environment", ["tst", "prd"])
 def test_a_password_changed_in_the_configuration_is_a_rotation_of_that_user_alone(
     server: Endpoint, project: Project, environment: str
 ) -> None:

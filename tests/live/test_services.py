@@ -365,7 +365,7 @@ def retired(*names: str) -> list[object]:
     return [{"name": name, "retired": name in names} for name in SERVICES]
 
 
-@pytest.mark.parametrize("environment", ["tst", "dev", "prd"])
+@pytest.mark.parametrize("environment", ["tst", "prd"])
 def test_a_retired_service_has_no_login_keeps_its_data_and_comes_back(
     server: Endpoint, project: Project, environment: str
 ) -> None:

@@ -90,7 +90,7 @@ def variables(project: Project, environment: str, found: Toolchain | None = None
 
 def test_tst_has_a_backend_and_a_passphrase_of_its_own(project: Project) -> None:
     assert variables(project, "tst") == {
-        "PULUMI_BACKEND_URL": f"file://{project.root}/.golabs/state",
+        "PULUMI_BACKEND_URL": f"file://{project.root}/.golabs/state?metadata=skip",
         "PULUMI_CONFIG_PASSPHRASE": TST_PASSPHRASE,
         "PULUMI_SKIP_UPDATE_CHECK": "true",
     }
