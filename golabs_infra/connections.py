@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from .endpoint import Endpoint
 from .errors import GolabsError
-from .files import prepare_private
+from .files import prepare_private, remove_leftovers
 from .model import Desired, ServiceModel
 from .names import USER_KINDS
 from .project import Project
@@ -141,6 +141,7 @@ def write_files(
     try:
         folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         folder.chmod(FOLDER_MODE)
+        remove_leftovers(folder)
         for path, text in texts.items():
             if path.is_dir():  # the one thing that could stop a rename between two others
                 raise IsADirectoryError(errno.EISDIR, f"{path.name} is a folder")
@@ -193,6 +194,7 @@ def remove_files(project: Project, environment: str) -> list[Path]:
     removed = sorted(folder.glob(f"*{_SUFFIX}"))
     for path in removed:
         path.unlink(missing_ok=True)
+    remove_leftovers(folder)
     with contextlib.suppress(OSError):
         folder.rmdir()
     return removed

@@ -6,6 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
+_PREFIX = ".golabs-"
+
 
 def write_private(path: Path, text: str) -> None:
     """Puts `text` into `path`, 0600 in a 0700 folder; a reader sees the old or the new text, never a part."""
@@ -20,7 +22,7 @@ def write_private(path: Path, text: str) -> None:
 
 def prepare_private(folder: Path, text: str) -> str:
     """A complete temporary file in `folder`, on the disk, ready to be renamed. Gives its path."""
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".golabs-")  # mkstemp makes it 0600
+    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=_PREFIX)  # mkstemp makes it 0600
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
@@ -30,3 +32,9 @@ def prepare_private(folder: Path, text: str) -> str:
         os.unlink(temporary)
         raise
     return temporary
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes the temporary files that a run which was killed has left in `folder`; they may hold secrets."""
+    for leftover in folder.glob(f"{_PREFIX}*"):
+        leftover.unlink(missing_ok=True)

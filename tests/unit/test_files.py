@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from golabs_infra.connections import remove_files, write_files
 from golabs_infra.files import prepare_private, write_private
+from golabs_infra.project import Project
 
 
 def mode(path: Path) -> int:
@@ -66,3 +69,17 @@ def test_a_folder_in_the_way_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="directory"):
         write_private(path, "new")
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "end", [lambda project: write_files(project, "tst", []), lambda project: remove_files(project, "tst")]
+)
+def test_what_a_killed_run_left_half_way_goes_with_the_next(end: Callable[[Project], object], tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    folder = project.output_folder("tst")
+    folder.mkdir(parents=True)
+    (folder / "of-somebody-else").touch()
+    leftover = Path(prepare_private(folder, "password: c4n4ry"))
+    assert leftover.exists()
+    end(project)
+    assert [path.name for path in folder.iterdir()] == ["of-somebody-else"]
