@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from .adoption import check_rights
 from .errors import GolabsError
-from .inspection import Cluster, look_at
 from .runs import Run
 
 
@@ -68,23 +67,19 @@ def _settings(run: Run) -> str:
     return f"{settings.source}: policy {settings.policy.name}; services {services}"
 
 
-def _cluster(run: Run) -> Cluster:
-    return look_at(run.endpoint, run.environment, run.settings.database, run.settings.users)
-
-
 def _server(run: Run) -> str:
-    cluster = _cluster(run)
+    cluster = run.cluster
     return f"{run.endpoint.address}, PostgreSQL {cluster.version}, system identifier {cluster.system_identifier}"
 
 
 def _rights(run: Run) -> str:
-    cluster = _cluster(run)
+    cluster = run.cluster
     check_rights(run.settings, run.endpoint, cluster)
     return f"{cluster.admin} is a superuser" if cluster.superuser else f"{cluster.admin} has CREATEROLE and CREATEDB"
 
 
 def _sessions(run: Run) -> Iterator[Check]:
-    cluster = _cluster(run)
+    cluster = run.cluster
     if run.settings.policy.drops and not (cluster.superuser or cluster.signal_backend):
         problem = GolabsError(
             f"{cluster.admin} may not end sessions, so destroy fails while somebody is connected",
@@ -94,7 +89,7 @@ def _sessions(run: Run) -> Iterator[Check]:
 
 
 def _database(run: Run) -> str:
-    cluster = _cluster(run)
+    cluster = run.cluster
     if not cluster.database_exists:
         return f"{run.settings.database} does not exist yet: golabs up {run.environment}"
     users = sum(1 for user in run.settings.users if user in cluster.roles)

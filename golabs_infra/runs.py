@@ -14,6 +14,7 @@ from .direct import DirectEngine
 from .endpoint import Endpoint
 from .engines import Chosen, EngineChoice, choose_engine
 from .errors import ConfigError, Fault
+from .inspection import Cluster, look_at
 from .names import database_name
 from .policy import POLICIES, Policy, policy_of
 from .project import Project
@@ -94,6 +95,11 @@ class Run:
     def endpoint(self) -> Endpoint:
         """The server. Raises ServerError where it is the embedded one and does not run."""
         return resolve_endpoint(self.settings, self.project)
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        """What the admin sees of the server, looked at once. Raises ServerConnectionError."""
+        return look_at(self.endpoint, self.environment, self.database, self.settings.users)
 
     @cached_property
     def direct(self) -> DirectEngine:
