@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from . import connections
 from .adoption import OUTDATED_STATE
+from .changes import Change
 from .console import Screen
 from .direct import Outcome
 from .errors import EngineError, PolicyError
 from .identity import forget_identity
-from .plan import Change
 from .policy import CONFIRMATION_VARIABLE
 from .runs import Run
 from .wording import describe

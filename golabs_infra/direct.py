@@ -7,33 +7,32 @@ picked up by the next run if that fails. An advisory lock makes two runs on one 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import os
+from collections.abc import Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg.pq import TransactionStatus
 from pydantic import SecretStr
 
 from . import connections
 from .adoption import Decision, Memory, Origin, check_destroy, decide
+from .applying import Applier, Progress
+from .changes import Change
 from .connecting import connect_admin
 from .endpoint import Endpoint
-from .errors import ApplyError, GolabsError
+from .errors import GolabsError
 from .files import write_private
 from .identity import forget_identity, note_identity, recall_identity
 from .inspection import Cluster, Live, PasswordProver, read_cluster, read_live
 from .model import Desired, expand
 from .passwords import generate, random_salt, scram_verifier
-from .plan import Change, plan, plan_database, plan_destroy
+from .plan import plan, plan_database, plan_destroy
 from .project import Project
 from .settings import Settings
-from .sql import statements
-from .wording import describe
-
-LOCK_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,26 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Survey:
+    """What a run found before it changes anything, and what was decided."""
+
+    cluster: Cluster
+    decision: Decision
+    proves: PasswordProver
+
+    def is_to_set(self, user: str) -> bool:
+        """Whether a user gets a password: it is new, or has another one than it is to have."""
+        password = self.decision.passwords[user].value
+        return user not in self.cluster.roles or password is None or not self.proves(user, password)
+
+
+def _new_verifier(survey: Survey, of: tuple[str, SecretStr]) -> tuple[str, str | None]:
+    """A user with the verifier that it is to get; None where the one that it has is of its password."""
+    user, password = of
+    return user, scram_verifier(password.get_secret_value(), random_salt()) if survey.is_to_set(user) else None
+
+
+@dataclass(frozen=True)
 class DirectEngine:
     """One environment on one server, with the project whose files hold what is remembered of it."""
 
@@ -53,17 +72,20 @@ class DirectEngine:
     settings: Settings
     endpoint: Endpoint
 
-    @property
+    @cached_property
     def desired(self) -> Desired:
         """The model of the settings."""
         return expand(self.settings)
 
+    @property
+    def _applier(self) -> Applier:
+        return Applier(self.endpoint, self.settings.database)
+
     def preview(self) -> Outcome:
-        """What `up` would do. Writes nothing, on the server or here."""
-        with connect_admin(self.endpoint) as admin:
-            cluster = self._cluster(admin)
-            decision = self._decide(cluster)
-            passwords = {user: password.value or SecretStr(generate()) for user, password in decision.passwords.items()}
+        """What `up` would do. Writes nothing, on the server or here; verifiers of new passwords are left open."""
+        with connect_admin(self.endpoint) as admin, ThreadPoolExecutor(os.cpu_count()) as workers:
+            survey = self._survey(admin, workers)
+            cluster, decision = survey.cluster, survey.decision
             changes = plan_database(self.desired, Live(cluster))
             if cluster.database_exists and not cluster.allows_connections:
                 unseen = (
@@ -74,39 +96,37 @@ class DirectEngine:
             if cluster.database_exists:
                 with connect_admin(self.endpoint, self.settings.database) as connection:
                     live = read_live(connection, cluster, self.desired)
-            changes += plan(self.desired, live, self._verifiers(cluster, decision, passwords), self._removed(decision))
+            unknown = dict.fromkeys(user for user in self.settings.users if survey.is_to_set(user))
+            changes += plan(self.desired, live, unknown, self._removed(decision))
             return Outcome(tuple(changes), decision.warnings, ())
 
-    def up(self, progress: Callable[[Change], None] = lambda change: None) -> Outcome:
+    def up(self, progress: Progress = lambda change: None) -> Outcome:
         """Creates what is missing and converges what differs, then writes the connection files."""
-        with connect_admin(self.endpoint) as admin, self._lock(admin):
-            cluster = self._cluster(admin)
-            decision = self._decide(cluster)
-            passwords = self._passwords(decision)
-            verifiers = self._verifiers(cluster, decision, passwords)
-            # Generated passwords are written down before a server knows them: a run that is killed loses none.
-            pending = self._write_pending(decision, passwords)
-            changes = plan_database(self.desired, Live(cluster))
-            for change in changes:
-                progress(change)
-                self._execute(admin, change)
-            if changes:
-                cluster = self._cluster(admin)
+        with connect_admin(self.endpoint) as admin, self._applier.lock(admin):
+            with ThreadPoolExecutor(os.cpu_count()) as workers:
+                survey = self._survey(admin, workers)
+                cluster, decision = survey.cluster, survey.decision
+                passwords = {
+                    user: password.value or SecretStr(generate()) for user, password in decision.passwords.items()
+                }
+                # Generated passwords are written down before a server knows them: a run that is killed loses none.
+                pending = self._write_pending(decision, passwords)
+                verifiers = workers.map(partial(_new_verifier, survey), passwords.items())
+                changes = plan_database(self.desired, Live(cluster))
+                self._applier.one_by_one(admin, changes, progress)
+                if changes:
+                    cluster = self._cluster(admin)
+                new = {user: verifier for user, verifier in verifiers if verifier is not None}
             with connect_admin(self.endpoint, self.settings.database) as connection:
                 live = read_live(connection, cluster, self.desired)
-                inside = plan(self.desired, live, verifiers, self._removed(decision))
-                with self._transaction(connection):
-                    for change in inside:
-                        progress(change)
-                        self._execute(connection, change)
+                inside = plan(self.desired, live, new, self._removed(decision))
+                self._applier.in_one_transaction(connection, inside, progress)
             # Still under the lock: the next run reads these files to know what this one did.
             environment, database = self.settings.environment, self.settings.database
             note_identity(self.project, environment, cluster.system_identifier, database, self.settings.users)
             clear = {user: password.get_secret_value() for user, password in passwords.items()}
             records = connections.build_records(self.desired, self.endpoint, clear)
-            files = connections.write_files(
-                self.project, self.settings.environment, records, removed=self._removed(decision)
-            )
+            files = connections.write_files(self.project, environment, records, removed=self._removed(decision))
             pending.unlink(missing_ok=True)
         return Outcome((*changes, *inside), decision.warnings, tuple(files))
 
@@ -126,7 +146,7 @@ class DirectEngine:
             self.project, environment, connections.build_records(self.desired, self.endpoint, clear)
         )
 
-    def destroy(self, progress: Callable[[Change], None] = lambda change: None) -> Outcome:
+    def destroy(self, progress: Progress = lambda change: None) -> Outcome:
         """What the policy permits: drops everything (disposable), or forgets it (keep). Raises PolicyError if guarded."""
         policy, environment = self.settings.policy, self.settings.environment
         check_destroy(policy, environment)
@@ -134,11 +154,9 @@ class DirectEngine:
             forget_identity(self.project, environment)
             kept = f"{self.settings.database} and its users are left in place on {self.endpoint.address}"
             return Outcome((), (f"{kept}; the connection files, which hold their passwords, are kept too",), ())
-        with connect_admin(self.endpoint) as admin, self._lock(admin):
+        with connect_admin(self.endpoint) as admin, self._applier.lock(admin):
             changes = plan_destroy(self.desired, Live(self._cluster(admin)))
-            for change in changes:
-                progress(change)
-                self._execute(admin, change)
+            self._applier.one_by_one(admin, changes, progress)
             forget_identity(self.project, environment)
             self._pending_file.unlink(missing_ok=True)
             removed = connections.remove_files(self.project, environment)
@@ -147,9 +165,14 @@ class DirectEngine:
     def _cluster(self, admin: psycopg.Connection[Any]) -> Cluster:
         return read_cluster(admin, self.settings.environment, self.settings.database, self.settings.users)
 
-    def _decide(self, cluster: Cluster) -> Decision:
-        prover = PasswordProver(self.endpoint, self.settings.database, cluster)
-        return decide(self.settings, self.endpoint, cluster, self._memory(cluster), prover)
+    def _survey(self, admin: psycopg.Connection[Any], workers: Executor) -> Survey:
+        cluster = self._cluster(admin)
+        memory = self._memory(cluster)
+        proves = PasswordProver(self.endpoint, self.settings.database, cluster, admin)
+        remembered = {user: known[0] for user, known in memory.passwords.items() if known}
+        likely = {**remembered, **self.settings.passwords}
+        proves.compare({user: likely[user] for user in self.settings.users if user in likely}, workers)
+        return Survey(cluster, decide(self.settings, self.endpoint, cluster, memory, proves), proves)
 
     def _memory(self, cluster: Cluster) -> Memory:
         """What files tell of earlier runs: which server it was, which users, and their passwords."""
@@ -168,23 +191,6 @@ class DirectEngine:
             managed &= identity.users
         return Memory(identity.system_identifier, managed, passwords=known)
 
-    def _passwords(self, decision: Decision) -> dict[str, SecretStr]:
-        return {
-            user: SecretStr(generate()) if password.value is None else password.value
-            for user, password in decision.passwords.items()
-        }
-
-    def _verifiers(self, cluster: Cluster, decision: Decision, passwords: Mapping[str, SecretStr]) -> dict[str, str]:
-        """A new verifier for each user that is new or has another password now."""
-        proves = PasswordProver(self.endpoint, self.settings.database, cluster)
-        return {
-            user: scram_verifier(password.get_secret_value(), random_salt())
-            for user, password in passwords.items()
-            if user not in cluster.roles
-            or decision.passwords[user].origin is Origin.GENERATED
-            or not proves(user, password)
-        }
-
     def _removed(self, decision: Decision) -> tuple[str, ...]:
         return decision.removed_services if self.settings.policy.drops else ()
 
@@ -201,63 +207,6 @@ class DirectEngine:
             }
             write_private(self._pending_file, json.dumps(noted))
         return self._pending_file
-
-    @contextmanager
-    def _lock(self, admin: psycopg.Connection[Any]) -> Iterator[None]:
-        """Waits for another run on this environment; the session's end frees the lock, whatever happens."""
-        try:
-            _limit_waiting(admin)
-            admin.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"golabs:{self.settings.database}"])
-        except psycopg.errors.LockNotAvailable as error:
-            raise ApplyError(
-                f"another golabs run has been at work on it for over {LOCK_TIMEOUT_S} s",
-                where=self.settings.database,
-                mend="wait for it, or end it, and run this again",
-            ) from error
-        except psycopg.Error as error:
-            raise self._failed("the lock on the environment", admin, error) from error
-        yield
-
-    @contextmanager
-    def _transaction(self, connection: psycopg.Connection[Any]) -> Iterator[None]:
-        try:
-            _limit_waiting(connection)
-            with connection.transaction():
-                yield
-        except psycopg.Error as error:
-            raise self._failed("the transaction", connection, error) from error
-
-    def _execute(self, connection: psycopg.Connection[Any], change: Change) -> None:
-        for statement in statements(change, self.settings.database):
-            try:
-                connection.execute(statement)
-            except psycopg.Error as error:
-                raise self._failed(repr(describe(change).text), connection, error) from error
-
-    def _failed(self, what: str, connection: psycopg.Connection[Any], error: psycopg.Error) -> ApplyError:
-        """The server's refusal, or the loss of the connection, in words."""
-        if connection.broken:
-            return ApplyError(
-                f"the connection was lost, and nothing of an open transaction stays: {str(error).strip()}",
-                where=self.endpoint.address,
-                mend="see that the server runs, and run this again",
-            )
-        if isinstance(error, psycopg.errors.LockNotAvailable):
-            mend = f"another session has held it for over {LOCK_TIMEOUT_S} s: end its transaction and run this again"
-        else:
-            mend = error.diag.message_hint or "settle what it names and run this again"
-        if connection.info.transaction_status is TransactionStatus.INERROR:
-            mend += "; nothing is half done"
-        detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
-        return ApplyError(
-            f"the server refused {what}: {error.diag.message_primary or error}{detail}",
-            where=f"{self.endpoint.address}/{self.settings.database}",
-            mend=mend,
-        )
-
-
-def _limit_waiting(connection: psycopg.Connection[Any]) -> None:
-    connection.execute("SELECT set_config('lock_timeout', %s, false)", [f"{LOCK_TIMEOUT_S}s"])
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""diff(Desired, Live) -> ordered changes. Pure; a change is a value that `sql` renders and `direct` applies.
+"""diff(Desired, Live) -> ordered changes. Pure; the kinds of change stand in `changes`.
 
 Only what is ours is compared: the database, the services' schemas and `public`, and there only PUBLIC and the
 environment's own users. What others were granted on purpose is left alone.
@@ -6,163 +6,34 @@ environment's own users. What others were granted on purpose is left alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import ClassVar
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 
-from .inspection import PUBLIC_CLOSED_VERSION, Live, LiveRole
-from .model import PUBLIC, PUBLIC_SCHEMA, DefaultPrivileges, Desired, Extension, Grant, ObjectKind, Role, Schema
-from .names import parse_user_name
-
-WITH_GRANT_OPTION = " WITH GRANT OPTION"
-"""Ends the name of a live privilege that may be handed on. No grant of the model has it."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """One step. `destructive` changes take data or a login away; no other kind does."""
-
-    destructive: ClassVar[bool] = False
-
-
-@dataclass(frozen=True)
-class CreateDatabase(Change):
-    """Runs outside of a transaction, before everything else."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class AllowConnections(Change):
-    """Opens a database that a destroy that failed had closed. Outside of a transaction."""
-
-    database: str
-
-
-@dataclass(frozen=True)
-class AlterDatabaseOwner(Change):
-    """Takes the database from one of the environment's own users and gives it to the admin."""
-
-    database: str
-
-
-@dataclass(frozen=True)
-class CreateRole(Change):
-    """A new user with its verifier and settings."""
-
-    role: Role
-    verifier: str = field(repr=False)
-
-
-@dataclass(frozen=True)
-class AlterRole(Change):
-    """An existing user's attributes, as they should be and as they are."""
-
-    role: Role
-    current: LiveRole
-
-
-@dataclass(frozen=True)
-class SetPassword(Change):
-    """A new verifier for an existing user."""
-
-    role: str
-    verifier: str = field(repr=False)
-
-
-@dataclass(frozen=True)
-class BorrowMembership(Change):
-    """Lets an admin who is no superuser act on what a role owns, until the transaction's end."""
-
-    role: str
-
-
-@dataclass(frozen=True)
-class ReturnMembership(Change):
-    """Ends what BorrowMembership began."""
-
-    role: str
-
-
-@dataclass(frozen=True)
-class CreateSchema(Change):
-    """A new schema."""
-
-    schema: Schema
-
-
-@dataclass(frozen=True)
-class AlterSchemaOwner(Change):
-    """An existing schema gets its owner; None stands for the admin."""
-
-    schema: Schema
-
-
-@dataclass(frozen=True)
-class CreateExtension(Change):
-    """A new extension."""
-
-    extension: Extension
-
-
-@dataclass(frozen=True)
-class GrantPrivileges(Change):
-    """What is missing."""
-
-    grant: Grant
-
-
-@dataclass(frozen=True)
-class RevokePrivileges(Change):
-    """What is too much."""
-
-    grant: Grant
-
-
-@dataclass(frozen=True)
-class GrantDefaultPrivileges(Change):
-    """What is missing on later objects."""
-
-    entry: DefaultPrivileges
-
-
-@dataclass(frozen=True)
-class RevokeDefaultPrivileges(Change):
-    """What is too much on later objects."""
-
-    entry: DefaultPrivileges
-
-
-@dataclass(frozen=True)
-class DropSchema(Change):
-    """A removed service's schema with all that is in it."""
-
-    destructive: ClassVar[bool] = True
-    name: str
-
-
-@dataclass(frozen=True)
-class DropOwned(Change):
-    """All that a user owns or may do in the environment's database."""
-
-    destructive: ClassVar[bool] = True
-    role: str
-
-
-@dataclass(frozen=True)
-class DropRole(Change):
-    """A user that owns nothing any more."""
-
-    destructive: ClassVar[bool] = True
-    name: str
-
-
-@dataclass(frozen=True)
-class DropDatabase(Change):
-    """The whole database, its sessions ended. Outside of a transaction."""
-
-    destructive: ClassVar[bool] = True
-    name: str
+from .changes import (
+    AllowConnections,
+    AlterDatabaseOwner,
+    AlterRole,
+    AlterSchemaOwner,
+    BorrowMembership,
+    Change,
+    CreateDatabase,
+    CreateExtension,
+    CreateRole,
+    CreateSchema,
+    DropDatabase,
+    DropOwned,
+    DropRole,
+    DropSchema,
+    GrantDefaultPrivileges,
+    GrantPrivileges,
+    ReturnMembership,
+    RevokeDefaultPrivileges,
+    RevokePrivileges,
+    SetPassword,
+)
+from .inspection import PUBLIC_CLOSED_VERSION, Live
+from .model import PUBLIC, PUBLIC_SCHEMA, DefaultPrivileges, Desired, Grant, ObjectKind, Role, Schema
+from .names import EXTENSIONS_SCHEMA, UserName, parse_user_name
 
 
 def plan_database(desired: Desired, live: Live) -> list[Change]:
@@ -172,24 +43,82 @@ def plan_database(desired: Desired, live: Live) -> list[Change]:
     return [] if live.cluster.allows_connections else [AllowConnections(desired.database.name)]
 
 
-def plan(desired: Desired, live: Live, verifiers: Mapping[str, str], removed: tuple[str, ...] = ()) -> list[Change]:
-    """Everything else, in an order in which it can run in one transaction.
+def plan(
+    desired: Desired, live: Live, verifiers: Mapping[str, str | None], removed: tuple[str, ...] = ()
+) -> list[Change]:
+    """Everything else, in an order in which it can run in one transaction: what is the database's own, each service in
+    turn, the services to drop (`removed`), and at last what users may do on the database, alike next to alike.
 
-    `verifiers` holds the users whose password is to be set: every new one, and those that have another. `removed` are
-    the services to drop.
+    `verifiers` holds the users whose password is to be set: every new one, and those that have another; None stands
+    for a verifier that is not known, in a plan that is only to be shown.
     """
-    changes = [*_roles(desired, live, verifiers), *_removals(desired, live, removed)]
     inside = [
         *_database_owner(desired, live),
         *_schemas(desired, live),
         *_grants(desired, live),
         *_default_privileges(desired, live),
     ]
+    leaving = {
+        name: parts for name in live.cluster.roles if (parts := parse_user_name(name)) and parts.service in removed
+    }
     owners = _owners_to_borrow(desired, live, inside)
-    changes += [BorrowMembership(owner) for owner in owners]
-    changes += inside
-    changes += [ReturnMembership(owner) for owner in owners]
-    return changes
+    changes = [
+        *_roles(desired, live, verifiers),
+        *(BorrowMembership(owner) for owner in owners),
+        *inside,
+        *(ReturnMembership(owner) for owner in owners if owner not in leaving),
+        *_removals(live, leaving, borrowed=owners),
+    ]
+    return sorted(changes, key=_places(desired, live, removed))
+
+
+def service_of(change: Change) -> str:
+    """The service that a change is about; empty for the database and what is shared in it."""
+    match change:
+        case (
+            CreateRole(role=Role(name=user))
+            | AlterRole(role=Role(name=user))
+            | SetPassword(role=user)
+            | BorrowMembership(role=user)
+            | ReturnMembership(role=user)
+            | DropOwned(role=user)
+            | DropRole(name=user)
+            | GrantDefaultPrivileges(entry=DefaultPrivileges(owner=user))
+            | RevokeDefaultPrivileges(entry=DefaultPrivileges(owner=user))
+            | GrantPrivileges(grant=Grant(kind="database", grantee=user))
+            | RevokePrivileges(grant=Grant(kind="database", grantee=user))
+        ):
+            parts = parse_user_name(user)
+            return parts.service if parts else ""
+        case (
+            CreateSchema(schema=Schema(name=schema))
+            | AlterSchemaOwner(schema=Schema(name=schema))
+            | GrantPrivileges(grant=Grant(schema=schema))
+            | RevokePrivileges(grant=Grant(schema=schema))
+            | DropSchema(name=schema)
+        ):
+            return "" if schema in (PUBLIC_SCHEMA, EXTENSIONS_SCHEMA) else schema
+    return ""
+
+
+def _places(desired: Desired, live: Live, removed: tuple[str, ...]) -> Callable[[Change], tuple[int, tuple[str, ...]]]:
+    """Where a change comes in the plan; what comes at the same place keeps its order."""
+    services = {service.name: place for place, service in enumerate(desired.services, start=1)}
+    removal, last = len(services) + 1, len(services) + 2
+
+    def place(change: Change) -> tuple[int, tuple[str, ...]]:
+        service = service_of(change)
+        match change:
+            case GrantPrivileges(grant=grant) | RevokePrivileges(grant=grant) if grant.kind == "database" and service:
+                return last, (type(change).__name__, *grant.privileges)
+            # The schemas of several services can have the same owner until they are put right.
+            case BorrowMembership(role=role) if role in live.cluster.roles:
+                return 0, ()
+            case ReturnMembership(role=role) if role in live.cluster.roles:
+                return last + 1, ()
+        return (removal if service in removed else services.get(service, 0)), ()
+
+    return place
 
 
 def plan_destroy(desired: Desired, live: Live) -> list[Change]:
@@ -201,7 +130,7 @@ def plan_destroy(desired: Desired, live: Live) -> list[Change]:
     return changes
 
 
-def _roles(desired: Desired, live: Live, verifiers: Mapping[str, str]) -> Iterator[Change]:
+def _roles(desired: Desired, live: Live, verifiers: Mapping[str, str | None]) -> Iterator[Change]:
     for role in desired.roles:
         current = live.cluster.roles.get(role.name)
         if current is None:
@@ -248,10 +177,12 @@ def _grants(desired: Desired, live: Live) -> Iterator[Change]:
         excess = privileges - set(wanted.get((kind, schema, grantee), ()))
         if excess and grantee in ours and (schema, grantee) not in owned:
             yield RevokePrivileges(Grant(kind, schema, grantee, tuple(sorted(excess)), relation))
+    relations = defaultdict(list)
+    for relation_kind, schema, name in live.relations:
+        relations[relation_kind, schema].append(name)
     for grant in desired.grants:
         needed = set(grant.privileges)
-        relations = [name for kind, schema, name in live.relations if (kind, schema) == (grant.kind, grant.schema)]
-        objects = relations if grant.kind in ("table", "sequence") else [""]
+        objects = relations[grant.kind, grant.schema] if grant.kind in ("table", "sequence") else [""]
         if any(needed - has.get((grant.kind, grant.schema, name, grant.grantee), set()) for name in objects):
             yield GrantPrivileges(grant)
 
@@ -280,17 +211,15 @@ def _default_privileges(desired: Desired, live: Live) -> Iterator[Change]:
             yield GrantDefaultPrivileges(entry)
 
 
-def _removals(desired: Desired, live: Live, removed: tuple[str, ...]) -> Iterator[Change]:
+def _removals(live: Live, leaving: Mapping[str, UserName], *, borrowed: list[str]) -> Iterator[Change]:
     """Schemas of removed services, if their own migration user owns them, then the users."""
-    users = {
-        name: parts for name in live.cluster.roles if (parts := parse_user_name(name)) and parts.service in removed
-    }
     if not live.cluster.superuser:
-        yield from (BorrowMembership(name) for name in sorted(users) if not live.cluster.roles[name].admin_is_member)
-    for name, parts in sorted(users.items()):
+        members = {name for name in leaving if live.cluster.roles[name].admin_is_member}
+        yield from (BorrowMembership(name) for name in sorted(leaving.keys() - members - set(borrowed)))
+    for name, parts in sorted(leaving.items()):
         if live.schemas.get(parts.service) == name:
             yield DropSchema(parts.service)
-    for name in sorted(users):
+    for name in sorted(leaving):
         yield DropOwned(name)
         yield DropRole(name)
 

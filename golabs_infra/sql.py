@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import singledispatch
+from itertools import groupby
 
 from psycopg import sql
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from .model import PUBLIC, DefaultPrivileges, Grant, Role
-from .plan import (
+from .changes import (
     WITH_GRANT_OPTION,
     AllowConnections,
     AlterDatabaseOwner,
@@ -33,6 +33,25 @@ from .plan import (
     RevokePrivileges,
     SetPassword,
 )
+from .model import PUBLIC, DefaultPrivileges, Grant, Role
+from .names import parse_user_name
+
+
+def batches(changes: Iterable[Change], database: str) -> Iterator[tuple[list[Change], list[Composed]]]:
+    """Changes with the statements that make them, in order: grants that stand side by side and differ in the grantee
+    alone are one statement, for each on its own would write the object's whole list of privileges again."""
+    for _, group in groupby(changes, key=_alike):
+        together = list(group)
+        if isinstance(first := together[0], GrantPrivileges):
+            grantees = [change.grant.grantee for change in together if isinstance(change, GrantPrivileges)]
+            yield together, [_grant(first.grant, grantees, database)]
+        else:
+            yield together, [statement for change in together for statement in statements(change, database)]
+
+
+def _alike(change: Change) -> object:
+    """Equal for grants that can be made together, and for nothing else."""
+    return replace(change.grant, grantee="") if isinstance(change, GrantPrivileges) else id(change)
 
 
 @singledispatch
@@ -67,7 +86,7 @@ def _(change: CreateRole, database: str) -> list[Composed]:
     create = _compose(
         "CREATE ROLE {} WITH PASSWORD {} VALID UNTIL 'infinity' {}",
         Identifier(role.name),
-        Literal(change.verifier),
+        _password(role.name, change.verifier),
         _attributes(role),
     )
     return [create, *_settings(role, Role(role.name, role.login, ()))]
@@ -92,7 +111,7 @@ def _(change: AlterRole, database: str) -> list[Composed]:
 
 @statements.register
 def _(change: SetPassword, database: str) -> list[Composed]:
-    return [_compose("ALTER ROLE {} PASSWORD {}", Identifier(change.role), Literal(change.verifier))]
+    return [_compose("ALTER ROLE {} PASSWORD {}", Identifier(change.role), _password(change.role, change.verifier))]
 
 
 @statements.register
@@ -131,10 +150,7 @@ def _(change: CreateExtension, database: str) -> list[Composed]:
 
 @statements.register
 def _(change: GrantPrivileges, database: str) -> list[Composed]:
-    grant = change.grant
-    return [
-        _compose("GRANT {} ON {} TO {}", _words(grant.privileges), _object(grant, database), _grantee(grant.grantee))
-    ]
+    return [_grant(change.grant, [change.grant.grantee], database)]
 
 
 @statements.register
@@ -176,6 +192,24 @@ def _(change: DropOwned, database: str) -> list[Composed]:
 
 def _compose(template: str, *parts: Composable) -> Composed:
     return SQL(template).format(*parts)
+
+
+def _grant(grant: Grant, grantees: Iterable[str], database: str) -> Composed:
+    names = SQL(", ").join(_grantee(name) for name in grantees)
+    return _compose("GRANT {} ON {} TO {}", _words(grant.privileges), _object(grant, database), names)
+
+
+def verifier_variable(user: str) -> str:
+    """The psql variable that holds a user's verifier in a script: `billing_app_verifier`."""
+    parts = parse_user_name(user)
+    if parts is None:
+        raise AssertionError(f"{user} is no user of a service")
+    return f"{parts.service}_{parts.kind}_verifier"
+
+
+def _password(user: str, verifier: str | None) -> Composable:
+    """The verifier, or where it is not known the psql variable of it: no server takes that for a password."""
+    return SQL(f":'{verifier_variable(user)}'") if verifier is None else Literal(verifier)
 
 
 def _revocations(template: str, privileges: Iterable[str]) -> list[tuple[str, tuple[str, ...]]]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import singledispatch
 
-from .model import PUBLIC, DefaultPrivileges, Grant
-from .plan import (
+from .changes import (
     AllowConnections,
     AlterDatabaseOwner,
     AlterRole,
@@ -28,6 +27,7 @@ from .plan import (
     RevokePrivileges,
     SetPassword,
 )
+from .model import PUBLIC, DefaultPrivileges, Grant
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from golabs_infra.changes import AllowConnections
 from golabs_infra.connections import connection_file
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.errors import AdoptionError, ApplyError, GolabsError
-from golabs_infra.plan import AllowConnections
 from golabs_infra.project import Project
 
 from ..support import make_project, wipe

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from golabs_infra.changes import CreateDatabase, CreateRole, CreateSchema
 from golabs_infra.endpoint import Endpoint
-from golabs_infra.plan import CreateDatabase, CreateRole, CreateSchema
 from golabs_infra.project import Project
 
 from ..support import direct_engine, write_stack

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from golabs_infra import direct
+from golabs_infra import applying
+from golabs_infra.changes import AllowConnections, Change, CreateDatabase
 from golabs_infra.connecting import connect_admin
 from golabs_infra.connections import connection_file
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.errors import ApplyError, GolabsError
-from golabs_infra.plan import AllowConnections, Change, CreateDatabase
 from golabs_infra.project import Project
 
 from ..support import direct_engine, write_stack
@@ -101,7 +101,7 @@ def test_a_failed_change_of_what_is_there_keeps_files_logins_and_rows(provisione
 def test_a_database_left_behind_by_a_failed_run_is_picked_up(
     server: Endpoint, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(direct, "LOCK_TIMEOUT_S", 1)
+    monkeypatch.setattr(applying, "LOCK_TIMEOUT_S", 1)
     with tools.contested_user(server, "billing_app_tst_user"), pytest.raises(ApplyError):
         engine(project, server, services=["billing"]).up()
     assert tools.database_exists(server)
@@ -126,7 +126,7 @@ def test_passwords_generated_by_a_failed_run_are_used_by_the_next(server: Endpoi
 def test_a_deadlock_or_a_lock_that_is_not_given_is_no_lost_connection(
     provisioned: Endpoint, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(direct, "LOCK_TIMEOUT_S", 1)
+    monkeypatch.setattr(applying, "LOCK_TIMEOUT_S", 1)
     with connect_admin(provisioned, DATABASE) as other, other.transaction():
         other.execute("ALTER ROLE billing_app_tst_user CONNECTION LIMIT 9")
         with pytest.raises(ApplyError) as caught:
@@ -242,7 +242,7 @@ def test_two_runs_at_once_both_succeed(server: Endpoint, project: Project, envir
 def test_a_run_waits_for_another_and_says_so_when_it_takes_too_long(
     server: Endpoint, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(direct, "LOCK_TIMEOUT_S", 1)
+    monkeypatch.setattr(applying, "LOCK_TIMEOUT_S", 1)
     entered, leave = threading.Event(), threading.Event()
 
     def hold(change: Change) -> None:

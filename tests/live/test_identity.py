@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from golabs_infra.changes import CreateDatabase
 from golabs_infra.connections import connection_file
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.errors import ApplyError, GolabsError, IdentityError, PolicyError
-from golabs_infra.plan import CreateDatabase
 from golabs_infra.project import Project
 
 from ..support import make_project

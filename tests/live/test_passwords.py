@@ -13,14 +13,14 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier, Literal
 from pydantic import SecretStr
 
-from golabs_infra import direct
+from golabs_infra import applying
+from golabs_infra.changes import Change, SetPassword
 from golabs_infra.connecting import LoginAnswer, connect_admin, try_login
 from golabs_infra.connections import connection_file
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.errors import AdoptionError, ApplyError, ConfigError
 from golabs_infra.inspection import PasswordProver, look_at
 from golabs_infra.passwords import random_salt, scram_verifier, verifier_matches
-from golabs_infra.plan import Change, SetPassword
 from golabs_infra.project import Project
 
 from . import tools
@@ -331,7 +331,7 @@ class Watch:
 def test_no_password_is_logged_shown_or_printed(
     second: OwnServer, project: Project, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(direct, "LOCK_TIMEOUT_S", 1)
+    monkeypatch.setattr(applying, "LOCK_TIMEOUT_S", 1)
     server = second.endpoint
     begin = len(second.log)
     watch = Watch(server)

@@ -9,11 +9,11 @@ import time
 import psycopg
 import pytest
 
-from golabs_infra import direct
+from golabs_infra import applying
+from golabs_infra.changes import DropSchema
 from golabs_infra.connections import connection_file
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.errors import AdoptionError, ApplyError, GolabsError, PolicyError
-from golabs_infra.plan import DropSchema
 from golabs_infra.project import Project
 
 from . import tools
@@ -96,7 +96,7 @@ def test_a_service_whose_users_are_connected_can_be_taken_out(provisioned: Endpo
 def test_a_service_in_the_middle_of_a_transaction_stops_the_run_in_bounded_time(
     provisioned: Endpoint, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(direct, "LOCK_TIMEOUT_S", 1)
+    monkeypatch.setattr(applying, "LOCK_TIMEOUT_S", 1)
     with tools.login(project, "billing", "app") as app, app.transaction():
         app.execute("INSERT INTO customer (name) VALUES ('busy')")
         before = row_versions(provisioned, DATABASE)

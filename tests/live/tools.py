@@ -14,12 +14,12 @@ import yaml
 from psycopg.sql import SQL, Identifier, Literal
 from pydantic import SecretStr
 
+from golabs_infra.changes import Change, CreateRole, SetPassword
 from golabs_infra.connecting import connect_admin
 from golabs_infra.connections import Record, connection_file
 from golabs_infra.direct import DirectEngine
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.passwords import random_salt, scram_verifier
-from golabs_infra.plan import Change, CreateRole, SetPassword
 from golabs_infra.project import Project
 from golabs_infra.settings import read_settings
 from golabs_infra.target import resolve_endpoint

@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from golabs_infra.inspection import Live, LiveRole
-from golabs_infra.model import DefaultPrivileges, Desired, Extension, Grant, Role, Schema
-from golabs_infra.plan import (
+from golabs_infra.changes import (
     AllowConnections,
     AlterDatabaseOwner,
     AlterRole,
@@ -31,10 +29,10 @@ from golabs_infra.plan import (
     RevokeDefaultPrivileges,
     RevokePrivileges,
     SetPassword,
-    plan,
-    plan_database,
-    plan_destroy,
 )
+from golabs_infra.inspection import Live, LiveRole
+from golabs_infra.model import DefaultPrivileges, Desired, Extension, Grant, Role, Schema
+from golabs_infra.plan import plan, plan_database, plan_destroy, service_of
 
 from .catalogs import RELATIONS, make_cluster, make_desired, make_empty, make_live
 
@@ -81,19 +79,19 @@ def test_in_an_empty_database_everything_is_made_in_order() -> None:
     desired = make_desired("tst", services=[{"name": "billing", "extensions": ["pg_trgm"]}])
     migration, app = desired.roles
     assert plan(desired, make_empty(desired), verifiers_of(desired)) == [
-        CreateRole(migration, f"SCRAM-SHA-256$of {MIGRATION}"),
-        CreateRole(app, f"SCRAM-SHA-256$of {APP}"),
         CreateSchema(Schema("extensions", None)),
-        CreateSchema(Schema("billing", MIGRATION)),
         CreateExtension(Extension("pg_trgm", "extensions")),
         RevokePrivileges(Grant("database", "", "public", ("CONNECT", "TEMPORARY"))),
         RevokePrivileges(Grant("schema", "public", "public", ("USAGE",))),
         GrantPrivileges(Grant("schema", "extensions", "public", ("USAGE",))),
-        GrantPrivileges(Grant("database", "", MIGRATION, ("CONNECT", "TEMPORARY"))),
-        GrantPrivileges(Grant("database", "", APP, ("CONNECT",))),
+        CreateRole(migration, f"SCRAM-SHA-256$of {MIGRATION}"),
+        CreateRole(app, f"SCRAM-SHA-256$of {APP}"),
+        CreateSchema(Schema("billing", MIGRATION)),
         GrantPrivileges(Grant("schema", "billing", APP, ("USAGE",))),
         GrantDefaultPrivileges(DefaultPrivileges(MIGRATION, "billing", "sequence", APP, ("SELECT", "USAGE"))),
         GrantDefaultPrivileges(DefaultPrivileges(MIGRATION, "billing", "table", APP, DML)),
+        GrantPrivileges(Grant("database", "", APP, ("CONNECT",))),
+        GrantPrivileges(Grant("database", "", MIGRATION, ("CONNECT", "TEMPORARY"))),
     ]
 
 
@@ -224,13 +222,15 @@ def test_a_missing_user_is_made_again_and_gets_its_privileges_back(desired: Desi
         grants=frozenset(grant for grant in live.grants if grant.grantee != APP),
         default_privileges=frozenset(entry for entry in live.default_privileges if entry.grantee != APP),
     )
+    in_schema = [grant for grant in desired.services[0].grants if grant.grantee == APP and grant.kind != "database"]
     assert plan(desired, left, {APP: "SCRAM-SHA-256$new"}) == [
         CreateRole(desired.services[0].app, "SCRAM-SHA-256$new"),
-        *(GrantPrivileges(grant) for grant in desired.services[0].grants if grant.grantee == APP),
+        *(GrantPrivileges(grant) for grant in in_schema),
         *(
             GrantDefaultPrivileges(entry)
             for entry in sorted(desired.services[0].default_privileges, key=lambda e: e.kind)
         ),
+        GrantPrivileges(Grant("database", "", APP, ("CONNECT",))),
     ]
 
 
@@ -447,14 +447,14 @@ def test_a_service_that_retires_loses_login_and_privileges_and_keeps_its_data() 
     assert changes == [
         AlterRole(retired.roles[0], live.cluster.roles[MIGRATION]),
         AlterRole(retired.roles[1], live.cluster.roles[APP]),
-        RevokePrivileges(Grant("database", "", APP, ("CONNECT",))),
-        RevokePrivileges(Grant("database", "", MIGRATION, ("CONNECT", "TEMPORARY"))),
         RevokePrivileges(Grant("schema", "billing", APP, ("USAGE",))),
         RevokePrivileges(Grant("sequence", "billing", APP, ("SELECT", "USAGE"), "invoice_id_seq")),
         RevokePrivileges(Grant("table", "billing", APP, DML, "invoice")),
         RevokePrivileges(Grant("table", "billing", APP, DML, "schema_migrations")),
         RevokeDefaultPrivileges(DefaultPrivileges(MIGRATION, "billing", "sequence", APP, ("SELECT", "USAGE"))),
         RevokeDefaultPrivileges(LATER),
+        RevokePrivileges(Grant("database", "", APP, ("CONNECT",))),
+        RevokePrivileges(Grant("database", "", MIGRATION, ("CONNECT", "TEMPORARY"))),
     ]
 
 
@@ -478,6 +478,32 @@ def test_a_removed_services_schema_stays_if_it_belongs_to_somebody_else(desired:
     changes = plan(remaining, replace(live, schemas={**live.schemas, "billing": "dba"}), {}, ("billing",))
     assert [change for change in changes if isinstance(change, DropSchema)] == []
     assert changes[-1] == DropRole(MIGRATION)
+
+
+@pytest.mark.parametrize("superuser", [True, False])
+def test_a_schema_that_a_removed_services_user_owns_is_saved_before_that_user_goes(
+    desired: Desired, superuser: bool
+) -> None:
+    remaining = make_desired("tst", services=["order"])
+    live = make_live(desired)
+    live = replace(live, schemas={**live.schemas, "order": MIGRATION})
+    changes = plan(remaining, live if superuser else without_superuser(live), {}, ("billing",))
+    saved = changes.index(AlterSchemaOwner(Schema("order", ORDER_MIGRATION)))
+    assert saved < changes.index(DropOwned(MIGRATION)) < changes.index(DropRole(MIGRATION))
+    borrowed = [change for change in changes[:saved] if isinstance(change, BorrowMembership)]
+    users = () if superuser else (MIGRATION, ORDER_MIGRATION, APP)
+    assert borrowed == [BorrowMembership(user) for user in users]
+    returned = [change for change in changes if isinstance(change, ReturnMembership)]
+    assert returned == ([] if superuser else [ReturnMembership(ORDER_MIGRATION)])
+
+
+def test_a_plan_goes_service_by_service_and_ends_with_what_users_may_do_on_the_database(desired: Desired) -> None:
+    changes = plan(desired, make_empty(desired), verifiers_of(desired))
+    on_database = [GrantPrivileges(g) for g in sorted(desired.grants) if g.kind == "database" and g.privileges]
+    assert changes[-len(on_database) :] == sorted(on_database, key=lambda change: change.grant.privileges)
+    before = [service_of(change) for change in changes[: -len(on_database)]]
+    assert list(dict.fromkeys(before)) == ["", "billing", "order"] == sorted(set(before))
+    assert before == sorted(before)
 
 
 def test_a_service_is_not_removed_unasked(desired: Desired) -> None:
@@ -504,17 +530,32 @@ def without_superuser(live: Live, *members: str) -> Live:
     return replace(live, cluster=replace(live.cluster, superuser=False, roles=roles))
 
 
-def test_an_admin_who_is_no_superuser_borrows_from_new_owners_and_gives_back_at_the_end(desired: Desired) -> None:
-    live = without_superuser(make_empty(desired))
-    changes = plan(desired, live, verifiers_of(desired))
-    made = [index for index, change in enumerate(changes) if isinstance(change, CreateRole)]
-    borrowed = [index for index, change in enumerate(changes) if isinstance(change, BorrowMembership)]
-    assert borrowed == [made[-1] + 1, made[-1] + 2]
-    assert changes[borrowed[0] : borrowed[-1] + 1] == [BorrowMembership(MIGRATION), BorrowMembership(ORDER_MIGRATION)]
-    assert changes[-2:] == [ReturnMembership(MIGRATION), ReturnMembership(ORDER_MIGRATION)]
+def test_an_admin_who_is_no_superuser_borrows_from_a_new_owner_and_gives_back_before_the_next_service(
+    desired: Desired,
+) -> None:
+    changes = plan(desired, without_superuser(make_empty(desired)), verifiers_of(desired))
+    for service in desired.services:
+        made = changes.index(CreateRole(service.app, f"SCRAM-SHA-256$of {service.app.name}"))
+        schema = changes.index(CreateSchema(service.schema))
+        returned = changes.index(ReturnMembership(service.migration.name))
+        assert changes[made + 1 : schema] == [BorrowMembership(service.migration.name)]
+        assert {service_of(change) for change in changes[made : returned + 1]} == {service.name}
     assert [c for c in changes if not isinstance(c, BorrowMembership | ReturnMembership)] == plan(
         desired, make_empty(desired), verifiers_of(desired)
     )
+
+
+def test_owners_that_are_there_are_borrowed_from_before_any_service_and_given_back_after_all(desired: Desired) -> None:
+    live = make_live(desired)
+    swapped = {**live.schemas, "billing": ORDER_MIGRATION, "order": MIGRATION}
+    assert plan(desired, without_superuser(replace(live, schemas=swapped)), {}) == [
+        BorrowMembership(MIGRATION),
+        BorrowMembership(ORDER_MIGRATION),
+        AlterSchemaOwner(Schema("billing", MIGRATION)),
+        AlterSchemaOwner(Schema("order", ORDER_MIGRATION)),
+        ReturnMembership(MIGRATION),
+        ReturnMembership(ORDER_MIGRATION),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@ import pytest
 from pydantic import SecretStr
 
 from golabs_infra.adoption import Decision, Memory, Origin, Password, decide
+from golabs_infra.changes import CreateRole, SetPassword
 from golabs_infra.connections import build_records, known_passwords
 from golabs_infra.direct import DirectEngine
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.passwords import scram_verifier
-from golabs_infra.plan import CreateRole, SetPassword, plan
+from golabs_infra.plan import plan
 from golabs_infra.project import Project
 from golabs_infra.settings import Settings
 from golabs_infra.stackfile import RawConfig

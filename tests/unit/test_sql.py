@@ -7,10 +7,7 @@ from typing import Any
 
 import pytest
 
-from golabs_infra.inspection import LiveRole
-from golabs_infra.model import DefaultPrivileges, Extension, Grant, Role, Schema
-from golabs_infra.passwords import scram_verifier
-from golabs_infra.plan import (
+from golabs_infra.changes import (
     AllowConnections,
     AlterDatabaseOwner,
     AlterRole,
@@ -31,8 +28,11 @@ from golabs_infra.plan import (
     RevokeDefaultPrivileges,
     RevokePrivileges,
     SetPassword,
-    plan,
 )
+from golabs_infra.inspection import LiveRole
+from golabs_infra.model import DefaultPrivileges, Extension, Grant, Role, Schema
+from golabs_infra.passwords import scram_verifier
+from golabs_infra.plan import plan
 from golabs_infra.sql import statements
 from golabs_infra.wording import describe
 

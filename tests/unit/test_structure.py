@@ -19,8 +19,8 @@ NAME = "golabs_infra"
 
 ORDER = [
     *("errors", "names", "policy", "project", "endpoint", "files", "passphrase", "passwords"),
-    *("stackfile", "config_keys", "settings", "model", "connecting", "inspection", "plan", "sql", "wording"),
-    *("connections", "adoption", "identity", "server_*", "server", "target", "direct", "verification", "report"),
+    *("stackfile", "config_keys", "settings", "model", "connecting", "inspection", "changes", "plan", "sql", "wording"),
+    *("connections", "adoption", "identity", "server_*", "server", "target", "applying", "direct", "verification", "report"),
     *("components.*", "components", "program", "toolchain", "engines", "stacks", "installer"),
     *("runs", "doctor", "console", "account", "cli", "__main__"),
 ]
@@ -28,7 +28,7 @@ ORDER = [
 
 PURE = [
     *("errors", "names", "policy", "endpoint", "config_keys", "settings", "model"),
-    *("plan", "sql", "wording", "adoption"),
+    *("changes", "plan", "sql", "wording", "adoption"),
 ]
 """They read no file, environment or clock and open no connection."""
 
@@ -156,9 +156,9 @@ def test_only_the_modules_that_talk_to_postgresql_import_psycopg() -> None:
         for full in imported(module)
         if full.split(".")[0] == "psycopg" and full.split(".")[:2] != ["psycopg", "sql"]
     }
-    talking = {"inspection", "direct", "connecting", "verification"}
+    talking = {"inspection", "applying", "direct", "connecting", "verification"}
     assert {module for module in found - talking if not module.startswith("server")} == set()
-    assert {"inspection", "direct", "connecting"} <= found
+    assert {"inspection", "applying", "direct", "connecting"} <= found
 
 
 def test_sql_takes_only_the_composing_part_of_psycopg() -> None:

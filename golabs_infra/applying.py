@@ -1,0 +1,118 @@
+"""Sends changes to the server: one by one where no transaction can hold them, else all of them in one, as a pipeline.
+
+In a pipeline nothing waits for the answer to the statement before it, so a plan costs the server's own work and hardly
+more. What is refused becomes one ApplyError that names the change; what was to change is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.pq import ExecStatus, TransactionStatus
+
+from .changes import Change
+from .endpoint import Endpoint
+from .errors import ApplyError
+from .sql import batches
+from .wording import describe
+
+LOCK_TIMEOUT_S = 60
+
+Progress = Callable[[Change], None]
+"""Told of each change as it is sent."""
+
+
+@dataclass(frozen=True)
+class Applier:
+    """One environment's database on one server, where changes are made."""
+
+    endpoint: Endpoint
+    database: str
+
+    @contextmanager
+    def lock(self, admin: psycopg.Connection[Any]) -> Iterator[None]:
+        """Waits for another run on this environment; the session's end frees the lock, whatever happens."""
+        try:
+            _limit_waiting(admin)
+            admin.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"golabs:{self.database}"])
+        except psycopg.errors.LockNotAvailable as error:
+            raise ApplyError(
+                f"another golabs run has been at work on it for over {LOCK_TIMEOUT_S} s",
+                where=self.database,
+                mend="wait for it, or end it, and run this again",
+            ) from error
+        except psycopg.Error as error:
+            raise self._failed("the lock on the environment", admin, error) from error
+        yield
+
+    def one_by_one(self, connection: psycopg.Connection[Any], changes: Iterable[Change], progress: Progress) -> None:
+        """Each change on its own, as creating and dropping a database must be. Raises ApplyError."""
+        for change in changes:
+            progress(change)
+            for _, statements in batches([change], self.database):
+                for statement in statements:
+                    try:
+                        connection.execute(statement)
+                    except psycopg.Error as error:
+                        raise self._failed(_in_words([change]), connection, error) from error
+
+    def in_one_transaction(
+        self, connection: psycopg.Connection[Any], changes: Sequence[Change], progress: Progress
+    ) -> None:
+        """All of the changes or none of them. Raises ApplyError."""
+        if not changes:
+            return
+        sent: list[tuple[list[Change], psycopg.Cursor[Any]]] = []
+        try:
+            _limit_waiting(connection)
+            with connection.transaction(), connection.pipeline():
+                for together, statements in batches(changes, self.database):
+                    for change in together:
+                        progress(change)
+                    sent += [(together, connection.execute(statement)) for statement in statements]
+        except psycopg.Error as error:
+            raise self._failed(_refused(sent), connection, error, half_done=False) from error
+
+    def _failed(
+        self, what: str, connection: psycopg.Connection[Any], error: psycopg.Error, *, half_done: bool = True
+    ) -> ApplyError:
+        """The server's refusal, or the loss of the connection, in words."""
+        if connection.broken:
+            return ApplyError(
+                f"the connection was lost, and nothing of an open transaction stays: {str(error).strip()}",
+                where=self.endpoint.address,
+                mend="see that the server runs, and run this again",
+            )
+        if isinstance(error, psycopg.errors.LockNotAvailable):
+            mend = f"another session has held it for over {LOCK_TIMEOUT_S} s: end its transaction and run this again"
+        else:
+            mend = error.diag.message_hint or "settle what it names and run this again"
+        if not half_done or connection.info.transaction_status is TransactionStatus.INERROR:
+            mend += "; nothing is half done"
+        detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
+        return ApplyError(
+            f"the server refused {what}: {error.diag.message_primary or error}{detail}",
+            where=f"{self.endpoint.address}/{self.database}",
+            mend=mend,
+        )
+
+
+def _refused(sent: Iterable[tuple[list[Change], psycopg.Cursor[Any]]]) -> str:
+    """The change whose statement the server refused first: what came after it was not looked at."""
+    for together, cursor in sent:
+        if cursor.pgresult is None or cursor.pgresult.status == ExecStatus.FATAL_ERROR:
+            return _in_words(together)
+    return "the transaction"
+
+
+def _in_words(changes: Sequence[Change]) -> str:
+    others = f" and {len(changes) - 1} more like it" if len(changes) > 1 else ""
+    return f"{describe(changes[0]).text!r}{others}"
+
+
+def _limit_waiting(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("SELECT set_config('lock_timeout', %s, false)", [f"{LOCK_TIMEOUT_S}s"])
