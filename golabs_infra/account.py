@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 
 from . import connections
 from .adoption import OUTDATED_STATE
-from .changes import Change
+from .changes import Change, GrantPrivileges, RevokePrivileges
 from .console import Screen
 from .direct import Outcome
 from .errors import EngineError, PolicyError
 from .identity import forget_identity
+from .names import USER_KINDS, user_name
+from .plan import service_of
 from .policy import CONFIRMATION_VARIABLE
 from .runs import Run
+from .script import change_script, remove_scripts
 from .wording import describe
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 class Account:
     """One run on one environment and its account: what is shown on the way, and the result at the end."""
 
-    def __init__(self, run: Run, screen: Screen) -> None:
+    def __init__(self, run: Run, screen: Screen, reason: str = "") -> None:
         self._run = run
         self._screen = screen
         self._began = time.monotonic()
@@ -37,7 +40,9 @@ class Account:
         self._files: list[Path] = []
         self._verb = ""
         run.check_configuration()
-        screen.line(f"engine: {run.chosen.engine} ({run.chosen.reason})")
+        self._reason = reason or run.chosen.reason
+        self._group: str | None = None
+        screen.line(f"engine: {run.chosen.engine} ({self._reason})")
 
     def start_server(self) -> None:
         """Starts the embedded server where the stack lives there."""
@@ -65,6 +70,12 @@ class Account:
             question = f"drop the database {self._run.database} with all its data, and its users? Type yes:"
             self._typed("yes", question, "destroy")
 
+    def confirm_reset(self, yes: bool) -> None:
+        """Asks: what is in the database will be gone."""
+        if not yes:
+            question = f"drop the database {self._run.database} with all its data, and make it again empty? Type yes:"
+            self._typed("yes", question, "reset")
+
     def _typed(self, expected: str, question: str, command: str) -> None:
         if self._screen.ask(question) != expected:
             raise PolicyError(
@@ -74,13 +85,18 @@ class Account:
                 + ("" if self._run.policy.protects else ", or use --yes"),
             )
 
-    def preview(self) -> None:
-        """What `up` would do."""
+    def preview(self, *, as_sql: bool = False) -> None:
+        """What `up` would do: service by service in words, or the statements in their order."""
         self._verb = "to change"
         if self._run.is_direct:
             outcome = self._run.direct.preview()
-            for change in outcome.changes:
-                self._change(change)
+            if as_sql:
+                self._screen.raw(change_script(outcome.changes, self._run.database))
+            for change in sorted(outcome.changes, key=service_of):
+                if as_sql:
+                    self._note(change)
+                else:
+                    self._show(change, service_of(change))
             self._take(outcome)
         else:
             self._report(self._run.pulumi.preview(self._heard))
@@ -107,6 +123,11 @@ class Account:
         self._run.pulumi.forget()
         return self._run.pulumi.up(self._heard, confirmation=confirmation)
 
+    def reset(self) -> None:
+        """Drops the database and makes it again."""
+        self._verb = "changed"
+        self._take(self._run.direct.reset(self._change))
+
     def destroy(self) -> None:
         """Lets go of what the policy permits."""
         self._verb = "let go"
@@ -122,6 +143,7 @@ class Account:
         self._report(run.pulumi.destroy(self._heard))
         forget_identity(run.project, run.environment)
         if run.policy.drops:
+            remove_scripts(run.project, run.environment)
             connections.remove_files(run.project, run.environment)
 
     def finish(self) -> None:
@@ -133,7 +155,7 @@ class Account:
             {
                 "environment": self._run.environment,
                 "engine": str(self._run.chosen.engine),
-                "reason": self._run.chosen.reason,
+                "reason": self._reason,
                 "changes": self._changes,
                 "warnings": self._warnings,
                 "files": [str(file) for file in self._files],
@@ -143,10 +165,23 @@ class Account:
 
     def _forget(self) -> None:
         self._changes.clear()
+        self._group = None
 
     def _change(self, change: Change) -> None:
+        """A change as it is sent; what users may do on the database is sent for all of them together."""
+        on_database = isinstance(change, GrantPrivileges | RevokePrivileges) and change.grant.kind == "database"
+        self._show(change, "" if on_database else service_of(change))
+
+    def _show(self, change: Change, group: str) -> None:
+        if group != self._group:
+            self._group = group
+            self._screen.heading(group or self._run.database)
+        self._screen.step(*self._note(change), indent=4)
+
+    def _note(self, change: Change) -> tuple[str, str]:
         line = describe(change)
-        self._step(line.symbol, line.text)
+        self._changes.append({"service": service_of(change), "symbol": line.symbol, "text": line.text})
+        return line.symbol, line.text
 
     def _step(self, symbol: str, text: str) -> None:
         self._changes.append({"symbol": symbol, "text": text})
@@ -177,23 +212,18 @@ class Account:
         self._files = list(outcome.files)
 
     def _connection_files(self) -> list[Path]:
-        environment = self._run.environment
-        return [
-            connections.connection_file(self._run.project, environment, record["service"])
-            for record in connections.read_records(self._run.project, environment)
-        ]
+        project, environment = self._run.project, self._run.environment
+        services = connections.provisioned_services(project, environment)
+        return [connections.connection_file(project, environment, service) for service in services]
 
     def _show_services(self) -> None:
-        rows = []
-        for record in connections.read_records(self._run.project, self._run.environment):
-            file = connections.connection_file(self._run.project, self._run.environment, record["service"])
-            users = record["users"]
-            rows.append(
-                (
-                    record["service"],
-                    users["migration"]["username"],
-                    users["app"]["username"],
-                    self._run.project.relative(file),
-                )
+        project, environment = self._run.project, self._run.environment
+        rows = [
+            (
+                service,
+                *(user_name(service, kind, environment) for kind in USER_KINDS),
+                project.relative(connections.connection_file(project, environment, service)),
             )
+            for service in connections.provisioned_services(project, environment)
+        ]
         self._screen.table(("service and schema", "migration user", "app user", "connection file"), rows)

@@ -103,6 +103,16 @@ def check_destroy(policy: Policy, environment: str) -> None:
         )
 
 
+def check_reset(policy: Policy, environment: str) -> None:
+    """Refuses to drop and make again what is not disposable, before anything is looked at. Raises PolicyError."""
+    if not policy.drops:
+        raise PolicyError(
+            f"{environment} is {policy.name}, not disposable: reset is refused, and nothing was touched",
+            where=f"golabs reset {environment}",
+            mend=f"golabs up {environment} converges it and keeps its data",
+        )
+
+
 def check_rights(settings: Settings, endpoint: Endpoint, cluster: Cluster) -> None:
     """Refuses servers and admins that can't do the work at all."""
     where = f"{cluster.admin}@{endpoint.address}"

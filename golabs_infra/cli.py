@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .account import Account
-from .adoption import check_destroy
+from .adoption import check_destroy, check_reset
 from .connections import ExportFormat
 from .console import Screen
 from .engines import EngineChoice
 from .errors import EngineError, GolabsError, UsageError
 from .project import Project, find_project
 from .runs import Run
+from .script import environment_script
 from .server import DEFAULT_PORT, EmbeddedServer, ServerStatus
 
 if TYPE_CHECKING:
@@ -163,11 +164,22 @@ def doctor(
 
 @app.command()
 def preview(
-    context: typer.Context, environment: Environment, engine: Engine = EngineChoice.AUTO, as_json: AsJson = False
+    context: typer.Context,
+    environment: Environment,
+    engine: Engine = EngineChoice.AUTO,
+    as_sql: Annotated[
+        bool, typer.Option("--sql", help="Print the statements instead, as a psql script (direct engine).")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what `up` would change. Nothing is written."""
-    account = _begin(context, environment, engine, as_json)
-    account.preview()
+    if as_sql and as_json:
+        raise UsageError("--sql and --json both want standard output", mend="use one of them")
+    run = _invocation(context).run(environment, engine)
+    if as_sql and not run.is_direct:
+        raise UsageError("the Pulumi engine shows no SQL", mend=f"golabs preview {environment} --sql --engine direct")
+    account = Account(run, Screen(as_json, aside=as_sql))
+    account.preview(as_sql=as_sql)
     account.finish()
 
 
@@ -202,6 +214,35 @@ def destroy(
     account.start_server()
     account.destroy()
     account.finish()
+
+
+@app.command()
+def reset(context: typer.Context, environment: Environment, yes: Yes = False, as_json: AsJson = False) -> None:
+    """Drop the database and make it again, empty, in a fraction of a second; users, passwords and state stay."""
+    run = _invocation(context).run(environment, EngineChoice.DIRECT)
+    check_reset(run.policy, environment)
+    account = Account(
+        run, Screen(as_json), "a reset takes no other; users, passwords and Pulumi's state stay as they are"
+    )
+    account.confirm_reset(yes)
+    account.start_server()
+    account.reset()
+    account.finish()
+
+
+@app.command("sql")
+def sql_(
+    context: typer.Context,
+    environment: Environment,
+    service: Annotated[str | None, typer.Option("--service", help="Only what one service needs.")] = None,
+    verifiers: Annotated[
+        bool,
+        typer.Option("--verifiers", help="With the verifiers of the users' passwords (hashes: keep them private)."),
+    ] = False,
+) -> None:
+    """Print the SQL that builds ENV from nothing, for psql, and keep it in output/<env>/. It can be run again."""
+    run = _invocation(context).run(environment, EngineChoice.AUTO)
+    Screen().raw(environment_script(run.project, run.settings, service, with_verifiers=verifiers))
 
 
 @app.command()

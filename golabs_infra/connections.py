@@ -11,6 +11,7 @@ import errno
 import os
 import re
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,12 @@ from urllib.parse import quote, urlencode
 
 import yaml
 from pydantic import SecretStr
+
+try:
+    from yaml import CSafeDumper as SafeDumper
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:  # a PyYAML that was built without libyaml does the same, slowly
+    from yaml import SafeDumper, SafeLoader  # type: ignore[assignment]
 
 from .endpoint import Endpoint
 from .errors import GolabsError
@@ -37,6 +44,7 @@ class ExportFormat(StrEnum):
 
 
 FOLDER_MODE = 0o700
+_WRITERS = 4
 _SUFFIX = "-connections.yaml"
 _HEADER = "# Written by golabs; holds passwords. Made again by: golabs export {environment}\n"
 
@@ -98,7 +106,7 @@ def _query(options: Mapping[str, str]) -> str:
     return urlencode(options, quote_via=quote)
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(SafeDumper):
     """Quotes also what only other readers than ours take for a number or a boolean, such as 1e9, 0o17 or y."""
 
 
@@ -131,10 +139,16 @@ def connection_file(project: Project, environment: str, service: str) -> Path:
     return project.output_folder(environment) / f"{service}{_SUFFIX}"
 
 
+def provisioned_services(project: Project, environment: str) -> list[str]:
+    """The services that have a connection file, in order."""
+    return sorted(path.name.removesuffix(_SUFFIX) for path in project.output_folder(environment).glob(f"*{_SUFFIX}"))
+
+
 def write_files(
     project: Project, environment: str, records: Iterable[Record], removed: Iterable[str] = ()
 ) -> list[Path]:
-    """Writes every record's file, all or none of them, and removes those of `removed` services. Gives the paths."""
+    """Writes every record's file that is not as it should be, all or none of them, and removes those of `removed`
+    services. Gives the paths of all."""
     texts = {connection_file(project, environment, record["service"]): render_yaml(record) for record in records}
     folder = project.output_folder(environment)
     prepared: dict[Path, str] = {}
@@ -142,10 +156,15 @@ def write_files(
         folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         folder.chmod(FOLDER_MODE)
         remove_leftovers(folder)
-        for path, text in texts.items():
+        for path in texts:
             if path.is_dir():  # the one thing that could stop a rename between two others
                 raise IsADirectoryError(errno.EISDIR, f"{path.name} is a folder")
-            prepared[path] = prepare_private(folder, text)
+        outdated = {path: text for path, text in texts.items() if not _holds(path, text)}
+        with ThreadPoolExecutor(_WRITERS) as writers:  # each waits for the disk; together they wait once
+            written = {path: writers.submit(prepare_private, folder, text) for path, text in outdated.items()}
+        prepared = {path: future.result() for path, future in written.items() if not future.exception()}
+        for future in written.values():
+            future.result()
         for path, temporary in prepared.items():
             os.replace(temporary, path)
         for service in removed:
@@ -163,12 +182,20 @@ def write_files(
     return list(texts)
 
 
+def _holds(path: Path, text: str) -> bool:
+    """Whether a file is there already, private and with this text."""
+    try:
+        return path.stat().st_mode & 0o777 == 0o600 and path.read_text(encoding="utf-8") == text
+    except (FileNotFoundError, UnicodeDecodeError):
+        return False
+
+
 def read_records(project: Project, environment: str) -> list[Record]:
     """The records of the connection files that are there. Raises GolabsError where one is not readable as such."""
     records: list[Record] = []
     for path in sorted(project.output_folder(environment).glob(f"*{_SUFFIX}")):
         try:
-            record = yaml.safe_load(path.read_text(encoding="utf-8"))
+            record = yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader)
             users = record["users"]
             for kind in USER_KINDS:
                 str(users[kind]["username"]), str(users[kind]["password"])

@@ -19,19 +19,20 @@ import psycopg
 from pydantic import SecretStr
 
 from . import connections
-from .adoption import Decision, Memory, Origin, check_destroy, decide
+from .adoption import Decision, Memory, Origin, check_destroy, check_reset, check_rights, decide
 from .applying import Applier, Progress
 from .changes import Change
 from .connecting import connect_admin
 from .endpoint import Endpoint
-from .errors import GolabsError
+from .errors import ApplyError, GolabsError
 from .files import write_private
 from .identity import forget_identity, note_identity, recall_identity
 from .inspection import Cluster, Live, PasswordProver, read_cluster, read_live
 from .model import Desired, expand
 from .passwords import generate, random_salt, scram_verifier
-from .plan import plan, plan_database, plan_destroy
+from .plan import plan, plan_database, plan_destroy, plan_rebuild
 from .project import Project
+from .script import remove_scripts, write_scripts
 from .settings import Settings
 
 
@@ -127,6 +128,7 @@ class DirectEngine:
             clear = {user: password.get_secret_value() for user, password in passwords.items()}
             records = connections.build_records(self.desired, self.endpoint, clear)
             files = connections.write_files(self.project, environment, records, removed=self._removed(decision))
+            write_scripts(self.project, self.desired, self._removed(decision))
             pending.unlink(missing_ok=True)
         return Outcome((*changes, *inside), decision.warnings, tuple(files))
 
@@ -159,8 +161,32 @@ class DirectEngine:
             self._applier.one_by_one(admin, changes, progress)
             forget_identity(self.project, environment)
             self._pending_file.unlink(missing_ok=True)
+            remove_scripts(self.project, environment)
             removed = connections.remove_files(self.project, environment)
         return Outcome(tuple(changes), (), tuple(removed))
+
+    def reset(self, progress: Progress = lambda change: None) -> Outcome:
+        """Drops the database with all its data and makes it again, empty; its users keep their passwords.
+
+        No state and no connection file changes by it. Raises PolicyError unless disposable.
+        """
+        check_reset(self.settings.policy, self.settings.environment)
+        with connect_admin(self.endpoint) as admin, self._applier.lock(admin):
+            cluster = self._cluster(admin)
+            check_rights(self.settings, self.endpoint, cluster)
+            if absent := [user for user in self.settings.users if user not in cluster.roles]:
+                raise ApplyError(
+                    f"there is no user {absent[0]} yet, and a reset makes none; nothing was dropped",
+                    where=f"{self.endpoint.address}/{self.settings.database}",
+                    mend=f"golabs up {self.settings.environment}",
+                )
+            changes = plan_rebuild(self.desired, Live(cluster))
+            self._applier.one_by_one(admin, changes, progress)
+            cluster = self._cluster(admin)
+            with connect_admin(self.endpoint, self.settings.database) as connection:
+                inside = plan(self.desired, read_live(connection, cluster, self.desired), {})
+                self._applier.in_one_transaction(connection, inside, progress)
+        return Outcome((*changes, *inside), (), ())
 
     def _cluster(self, admin: psycopg.Connection[Any]) -> Cluster:
         return read_cluster(admin, self.settings.environment, self.settings.database, self.settings.users)

@@ -9,10 +9,10 @@ from pathlib import Path
 _PREFIX = ".golabs-"
 
 
-def write_private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str, *, durable: bool = True) -> None:
     """Puts `text` into `path`, 0600 in a 0700 folder; a reader sees the old or the new text, never a part."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = prepare_private(path.parent, text)
+    temporary = prepare_private(path.parent, text, durable=durable)
     try:
         os.replace(temporary, path)
     except BaseException:
@@ -20,14 +20,18 @@ def write_private(path: Path, text: str) -> None:
         raise
 
 
-def prepare_private(folder: Path, text: str) -> str:
-    """A complete temporary file in `folder`, on the disk, ready to be renamed. Gives its path."""
+def prepare_private(folder: Path, text: str, *, durable: bool = True) -> str:
+    """A complete temporary file in `folder`, ready to be renamed. Gives its path.
+
+    It is on the disk before this returns, unless it need not be `durable` because it can be made again.
+    """
     descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=_PREFIX)  # mkstemp makes it 0600
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
     except BaseException:
         os.unlink(temporary)
         raise

@@ -19,7 +19,9 @@ SERVICE_PATTERN = re.compile(r"[a-z][a-z0-9_]*")
 ENVIRONMENT_PATTERN = re.compile(r"[a-z][a-z0-9-]*")
 
 EXTENSIONS_SCHEMA = "extensions"
-RESERVED_SCHEMAS = frozenset({"public", "information_schema", EXTENSIONS_SCHEMA})
+DATABASE_SCRIPT = "database"
+"""The SQL script of what all services share, beside those that are named after services."""
+RESERVED_SCHEMAS = frozenset({"public", "information_schema", EXTENSIONS_SCHEMA, DATABASE_SCRIPT})
 
 _USER_PATTERN = re.compile(
     r"(?P<service>[a-z][a-z0-9_]*)_(?P<kind>migration|app)_(?P<environment>[a-z][a-z0-9-]*)_user"
@@ -62,7 +64,7 @@ def service_name_problem(name: str, environment: str) -> tuple[str, str] | None:
         )
     if name in RESERVED_SCHEMAS or name.startswith("pg_"):
         return (
-            f"{name!r} is a reserved schema name",
+            f"{name!r} is a reserved name",
             f"choose another name for the service, such as {f'service_{name}'!r}",
         )
     longest = user_name(name, "migration", environment)

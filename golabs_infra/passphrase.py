@@ -12,9 +12,6 @@ import binascii
 import hashlib
 import os
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from .errors import SecretsError
 
 ITERATIONS = 1_000_000
@@ -28,6 +25,9 @@ class PassphraseCrypter:
     """Encrypts and decrypts the values of one stack. Made by `unlock` or `create`; the key stays in memory."""
 
     def __init__(self, key: bytes) -> None:
+        # Not at the module's import: commands that decrypt nothing start without it.
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
         self._cipher = AESGCM(key)
 
     def encrypt(self, text: str) -> str:
@@ -38,6 +38,8 @@ class PassphraseCrypter:
 
     def decrypt(self, value: str) -> str:
         """The text behind a `secure:` value. Raises SecretsError where it is malformed or of another key."""
+        from cryptography.exceptions import InvalidTag
+
         parts = value.split(":")
         if len(parts) != 3 or parts[0] != "v1":
             raise SecretsError("this is not a value that Pulumi encrypted (v1:<nonce>:<ciphertext>)")

@@ -121,6 +121,12 @@ def _places(desired: Desired, live: Live, removed: tuple[str, ...]) -> Callable[
     return place
 
 
+def plan_rebuild(desired: Desired, live: Live) -> list[Change]:
+    """Drops the database, if it is there, and makes it again."""
+    there = [DropDatabase(desired.database.name)] if live.cluster.database_exists else []
+    return [*there, CreateDatabase(desired.database.name)]
+
+
 def plan_destroy(desired: Desired, live: Live) -> list[Change]:
     """Drops the database, then every user of the environment."""
     changes: list[Change] = []

@@ -55,6 +55,63 @@ def _alike(change: Change) -> object:
 
 
 @singledispatch
+def repeatable(change: Change, database: str) -> list[str]:
+    """The lines of a psql script that makes a change of an environment from nothing, or finds it made already."""
+    return as_text(statements(change, database))
+
+
+@repeatable.register
+def _(change: CreateDatabase, database: str) -> list[str]:
+    (create,) = statements(change, database)
+    return _unless("SELECT FROM pg_catalog.pg_database WHERE datname = {}", change.name, create)
+
+
+@repeatable.register
+def _(change: CreateRole, database: str) -> list[str]:
+    role, variable = change.role, verifier_variable(change.role.name)
+    create = _compose("CREATE ROLE {}", Identifier(role.name))
+    attributes = _compose("ALTER ROLE {} WITH {} VALID UNTIL 'infinity'", Identifier(role.name), _attributes(role))
+    return [
+        *_unless("SELECT FROM pg_catalog.pg_roles WHERE rolname = {}", role.name, create),
+        *as_text([attributes, *_settings(role, Role(role.name, role.login, ()))]),
+        f"\\if :{{?{variable}}}",
+        *as_text(statements(SetPassword(role.name, None), database)),
+        "\\endif",
+    ]
+
+
+@repeatable.register
+def _(change: BorrowMembership, database: str) -> list[str]:
+    asked = _compose("SELECT NOT pg_catalog.pg_has_role(current_user, {}, 'USAGE') AS borrowed", Literal(change.role))
+    return [f"{asked.as_string()} \\gset", "\\if :borrowed", *as_text(statements(change, database)), "\\endif"]
+
+
+@repeatable.register
+def _(change: ReturnMembership, database: str) -> list[str]:
+    return ["\\if :borrowed", *as_text(statements(change, database)), "\\endif"]
+
+
+@repeatable.register(CreateSchema | CreateExtension)
+def _(change: CreateSchema | CreateExtension, database: str) -> list[str]:
+    what = "SCHEMA" if isinstance(change, CreateSchema) else "EXTENSION"
+    return [
+        text.replace(f"CREATE {what}", f"CREATE {what} IF NOT EXISTS", 1)
+        for text in as_text(statements(change, database))
+    ]
+
+
+def as_text(composed: Iterable[Composed]) -> list[str]:
+    """Statements as lines of a script."""
+    return [f"{statement.as_string()};" for statement in composed]
+
+
+def _unless(exists: str, name: str, create: Composed) -> list[str]:
+    """A line that has psql run a statement where a query finds no row for the name."""
+    condition = _compose(f"SELECT {{}} WHERE NOT EXISTS ({exists})", Literal(create.as_string()), Literal(name))
+    return [f"{condition.as_string()} \\gexec"]
+
+
+@singledispatch
 def statements(change: Change, database: str) -> list[Composed]:
     """The statements of one change, in order; `database` is the environment's, for grants on it."""
     raise AssertionError(f"no SQL for {type(change).__name__}")
@@ -267,7 +324,7 @@ def _attributes(role: Role) -> Composed:
             SQL("CREATEDB" if role.create_database else "NOCREATEDB"),
             SQL("CREATEROLE" if role.create_role else "NOCREATEROLE"),
             SQL("INHERIT" if role.inherit else "NOINHERIT"),
-            _compose("CONNECTION LIMIT {}", Literal(role.connection_limit)),
+            SQL(f"CONNECTION LIMIT {role.connection_limit:d}"),
         ]
     )
 
@@ -288,7 +345,7 @@ def _differing_attributes(role: Role, current: Role) -> list[Composable]:
         if wanted != has
     ]
     if role.connection_limit != current.connection_limit:
-        result.append(_compose("CONNECTION LIMIT {}", Literal(role.connection_limit)))
+        result.append(SQL(f"CONNECTION LIMIT {role.connection_limit:d}"))
     return result
 
 

@@ -56,7 +56,7 @@ def test_every_fault_of_a_configuration_is_told_at_once_and_without_a_traceback(
             "golabs-infra:sslMode: 'sometimes'",
             "golabs-infra:services[1]: 'billing' is given twice",
             "golabs-infra:services[2]: 'Catalog' is not a service name",
-            "golabs-infra:services[3]: 'pg_order' is a reserved schema name",
+            "golabs-infra:services[3]: 'pg_order' is a reserved name",
             "golabs-infra:services[4].statementTimeout: 'soon' is not a duration",
             "golabs-infra:services[5].name: is missing",
             "golabs-infra:passwords.billng: there is no service 'billng'; the nearest known one is 'billing'",

@@ -310,10 +310,11 @@ def test_files_that_cannot_be_written_are_a_clear_error_and_the_next_run_loses_n
     assert tools.can_log_in(project, environment="dev")
 
 
-def test_connection_files_are_private_and_whole(provisioned: Endpoint, project: Project) -> None:
+def test_the_files_of_a_run_are_private_and_whole(provisioned: Endpoint, project: Project) -> None:
     folder = project.output_folder("tst")
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert sorted(path.name for path in folder.iterdir()) == [f"{name}-connections.yaml" for name in SERVICES]
+    connections, scripts = [f"{name}-connections.yaml" for name in SERVICES], [f"{name}.sql" for name in SERVICES]
+    assert {path.name for path in folder.iterdir()} == {*connections, *scripts, "database.sql"}
     for path in folder.iterdir():
         assert path.stat().st_mode & 0o777 == 0o600
     for path in (project.identity_file("tst"), Path(project.private_folder, "pending")):

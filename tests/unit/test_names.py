@@ -69,14 +69,14 @@ def test_any_other_service_name_is_told_with_the_rule(name: str) -> None:
 def test_a_reserved_schema_name_is_told_with_a_name_that_can_be_had(name: str) -> None:
     problem = service_name_problem(name, "tst")
     assert problem == (
-        f"{name!r} is a reserved schema name",
+        f"{name!r} is a reserved name",
         f"choose another name for the service, such as 'service_{name}'",
     )
     assert service_name_problem(f"service_{name}", "tst") is None
 
 
 def test_the_schemas_of_postgresql_and_our_own_are_reserved() -> None:
-    assert {"public", "information_schema", "extensions"} == RESERVED_SCHEMAS
+    assert {"public", "information_schema", "extensions", "database"} == RESERVED_SCHEMAS
 
 
 @pytest.mark.parametrize("environment", ["tst", "prd", "e2e-1", "a" * 46])

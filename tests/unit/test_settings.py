@@ -631,7 +631,7 @@ def test_a_bad_service_name_with_a_password_is_told_and_no_more() -> None:
 @pytest.mark.parametrize("name", ["public", "information_schema", "extensions", "pg_stat"])
 def test_a_reserved_schema_name_is_told(name: str) -> None:
     assert only_fault("tst", services=[name]) == (
-        f"services[0]: '{name}' is a reserved schema name"
+        f"services[0]: '{name}' is a reserved name"
         f" | choose another name for the service, such as 'service_{name}'"
     )
 
@@ -977,7 +977,7 @@ def test_all_faults_of_a_configuration_are_told_at_once_in_the_order_of_their_pa
         "policy: prd is guarded and can't be declared 'keep'",
         "port: 70000 is more than 65535",
         "services[0]: 'Billing' is not a service name",
-        "services[1]: 'public' is a reserved schema name",
+        "services[1]: 'public' is a reserved name",
         "services[3]: 'order' is given twice, first as services[2]",
         "services[4].retird: unknown key; the nearest known one is 'retired'",
         "services[4].statementTimeout: '5m' is not a duration: a whole number and one of ms, s, min, h, d",

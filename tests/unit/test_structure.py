@@ -20,7 +20,7 @@ NAME = "golabs_infra"
 ORDER = [
     *("errors", "names", "policy", "project", "endpoint", "files", "passphrase", "passwords"),
     *("stackfile", "config_keys", "settings", "model", "connecting", "inspection", "changes", "plan", "sql", "wording"),
-    *("connections", "adoption", "identity", "server_*", "server", "target", "applying", "direct", "verification", "report"),
+    *("connections", "script", "adoption", "identity", "server_*", "server", "target", "applying", "direct", "verification", "report"),
     *("components.*", "components", "program", "toolchain", "engines", "stacks", "installer"),
     *("runs", "doctor", "console", "account", "cli", "__main__"),
 ]

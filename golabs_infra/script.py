@@ -1,0 +1,186 @@
+"""psql scripts: what builds an environment from nothing, and what a preview would send. No password is in them.
+
+A script of the first kind can be run again: it finds what is there and changes nothing of it. Where a verifier goes,
+there is a psql variable, `<service>_<kind>_verifier`; without it a user's password is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from .changes import AllowConnections, Change, CreateDatabase
+from .connections import known_passwords, provisioned_services, read_records
+from .errors import GolabsError, UsageError
+from .files import write_private
+from .inspection import Cluster, Live
+from .model import Desired, expand
+from .names import DATABASE_SCRIPT
+from .passwords import random_salt, scram_verifier
+from .plan import plan, plan_database, service_of
+from .project import Project
+from .settings import Settings
+from .sql import as_text, batches, repeatable, verifier_variable
+
+_STOP = "\\set ON_ERROR_STOP on"
+_QUIET = "SET client_min_messages TO warning;"
+_NOTHING = Live(
+    Cluster(
+        version_number=130000,
+        version="13",
+        system_identifier="",
+        admin="",
+        superuser=False,
+        create_database=True,
+        create_role=True,
+        signal_backend=False,
+        in_recovery=False,
+        available_extensions=frozenset(),
+        database_exists=False,
+        database_owner=None,
+        owns_database=False,
+        allows_connections=False,
+    )
+)
+"""An empty server, of the oldest version and with the least of admins: what suits it suits every other."""
+
+
+def build_scripts(desired: Desired) -> dict[str, str]:
+    """The scripts that build an environment by service, after that of the database itself (`database`)."""
+    database = desired.database.name
+    # A relation in each schema: a run after migrations grants what later users need on the tables that are there.
+    relations = frozenset((grant.kind, grant.schema, "any") for grant in desired.grants)
+    changes = plan(desired, replace(_NOTHING, relations=relations), dict.fromkeys(role.name for role in desired.roles))
+    parts: dict[str, list[Change]] = {"": [], **{service.name: [] for service in desired.services}}
+    for change in changes:
+        parts[service_of(change)].append(change)
+    create = [line for change in plan_database(desired, _NOTHING) for line in repeatable(change, database)]
+    return {
+        service or DATABASE_SCRIPT: "\n".join(
+            [
+                *_heading(desired, service),
+                _STOP,
+                *([] if service else create),
+                *_connect(database),
+                _QUIET,
+                "BEGIN;",
+                *(line for change in part for line in repeatable(change, database)),
+                "COMMIT;",
+                "",
+            ]
+        )
+        for service, part in parts.items()
+    }
+
+
+def script_file(project: Project, environment: str, service: str) -> Path:
+    """`output/<env>/<service>.sql`."""
+    return project.output_folder(environment) / f"{service}.sql"
+
+
+def write_scripts(project: Project, desired: Desired, removed: Iterable[str] = ()) -> list[Path]:
+    """Writes the scripts that are not as they should be, and removes those of `removed` services. Gives all paths."""
+    environment = desired.environment
+    written: list[Path] = []
+    try:
+        for name, text in build_scripts(desired).items():
+            path = script_file(project, environment, name)
+            if not path.exists() or path.read_text(encoding="utf-8", errors="replace") != text:
+                write_private(path, text, durable=False)
+            written.append(path)
+        for service in removed:
+            script_file(project, environment, service).unlink(missing_ok=True)
+    except OSError as error:
+        raise GolabsError(
+            f"the SQL script can't be written: {error.strerror}",
+            where=str(error.filename),
+            mend=f"free space or mend permissions there, then: golabs sql {environment}",
+        ) from error
+    return written
+
+
+def environment_script(project: Project, settings: Settings, service: str | None, *, with_verifiers: bool) -> str:
+    """One script of everything, or of one service; writes the files too. No server is asked.
+
+    Raises UsageError where there is no such service, GolabsError where a verifier needs a password that is not known.
+    """
+    desired = expand(settings)
+    texts = build_scripts(desired)
+    if service is not None and service not in texts:
+        raise UsageError(
+            f"there is no service {service!r}",
+            where=settings.source,
+            mend=f"name one of {', '.join(each.name for each in desired.services)}, or leave --service out",
+        )
+    write_scripts(project, desired)
+    chosen = [each for each in desired.services if service in (None, each.name)]
+    users = [role.name for each in chosen for role in each.roles] if with_verifiers else []
+    known = {**known_passwords(read_records(project, desired.environment)), **settings.passwords} if users else {}
+    if unknown := [user for user in users if user not in known]:
+        raise GolabsError(
+            f"no password is known for {', '.join(unknown)}",
+            where=settings.source,
+            mend=f"golabs up {desired.environment} first; or leave --verifiers out",
+        )
+    given = [f"\\set {verifier_variable(user)} '{_verifier(known[user])}'" for user in users]
+    return "\n".join([*given, *(text for name, text in texts.items() if service in (None, name))]).rstrip()
+
+
+def _verifier(password: SecretStr) -> str:
+    return scram_verifier(password.get_secret_value(), random_salt())
+
+
+def remove_scripts(project: Project, environment: str) -> None:
+    """Removes the scripts of an environment that is gone."""
+    for name in (DATABASE_SCRIPT, *provisioned_services(project, environment)):
+        script_file(project, environment, name).unlink(missing_ok=True)
+
+
+def change_script(changes: Iterable[Change], database: str) -> str:
+    """What a run would send for these changes, in its order, with a comment before each service's."""
+    listed = list(changes)
+    outside = [change for change in listed if isinstance(change, CreateDatabase | AllowConnections)]
+    inside = [change for change in listed if change not in outside]
+    lines = [f"-- {database}: {'what up would send' if listed else 'nothing to change'}", _STOP]
+    lines += [line for _, composed in batches(outside, database) for line in as_text(composed)]
+    if inside:
+        lines += [*_connect(database), "BEGIN;", *_by_service(inside, database), "COMMIT;"]
+    return "\n".join(lines)
+
+
+def _by_service(changes: Iterable[Change], database: str) -> Iterator[str]:
+    for service, part in groupby(batches(changes, database), key=lambda batch: _title(batch[0], database)):
+        yield f"-- {service}"
+        for _, composed in part:
+            yield from as_text(composed)
+
+
+def _title(together: list[Change], database: str) -> str:
+    services = {service_of(change) for change in together}
+    return (services.pop() if len(services) == 1 else "") or database
+
+
+def _connect(database: str) -> list[str]:
+    return [f'\\connect "{database}"']
+
+
+def _heading(desired: Desired, service: str) -> list[str]:
+    environment, database = desired.environment, desired.database.name
+    if not service:
+        return [
+            f"-- The database {database}, closed to PUBLIC. Made by: golabs sql {environment}",
+            f"-- Run it first, as the admin: psql -X -d postgres -f {DATABASE_SCRIPT}.sql; it can be run again.",
+        ]
+    variables = [
+        verifier_variable(role.name) for each in desired.services if each.name == service for role in each.roles
+    ]
+    return [
+        f"-- The service {service} in {database}: its users, its schema, who may do what. Made by: golabs sql {environment}",
+        f"-- Run it after {DATABASE_SCRIPT}.sql, as the admin: psql -X -d postgres -f {service}.sql; it can be run again.",
+        f"-- Passwords: -v {variables[0]}='SCRAM-SHA-256$...' -v {variables[1]}='SCRAM-SHA-256$...'",
+        "-- A user whose verifier is not given keeps the password that it has; a new one has none, and can't log in.",
+    ]
