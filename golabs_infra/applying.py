@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from psycopg.pq import ExecStatus, TransactionStatus
 
-from .changes import Change
+from .changes import Change, DropDatabase
 from .endpoint import Endpoint
 from .errors import ApplyError
 from .sql import batches
@@ -58,7 +58,8 @@ class Applier:
                     try:
                         connection.execute(statement)
                     except psycopg.Error as error:
-                        raise self._failed(_in_words([change]), connection, error) from error
+                        mend = self._unsignalled if isinstance(change, DropDatabase) else ""
+                        raise self._failed(_in_words([change]), connection, error, unprivileged=mend) from error
 
     def in_one_transaction(
         self, connection: psycopg.Connection[Any], changes: Sequence[Change], progress: Progress
@@ -77,10 +78,23 @@ class Applier:
         except psycopg.Error as error:
             raise self._failed(_refused(sent), connection, error, half_done=False) from error
 
+    @property
+    def _unsignalled(self) -> str:
+        return (
+            f"close the sessions that are open there, or as a superuser: GRANT pg_signal_backend TO "
+            f'"{self.endpoint.admin_user}"; then run this again'
+        )
+
     def _failed(
-        self, what: str, connection: psycopg.Connection[Any], error: psycopg.Error, *, half_done: bool = True
+        self,
+        what: str,
+        connection: psycopg.Connection[Any],
+        error: psycopg.Error,
+        *,
+        half_done: bool = True,
+        unprivileged: str = "",
     ) -> ApplyError:
-        """The server's refusal, or the loss of the connection, in words."""
+        """The server's refusal, or the loss of the connection, in words. `unprivileged` mends a missing right."""
         if connection.broken:
             return ApplyError(
                 f"the connection was lost, and nothing of an open transaction stays: {str(error).strip()}",
@@ -89,6 +103,8 @@ class Applier:
             )
         if isinstance(error, psycopg.errors.LockNotAvailable):
             mend = f"another session has held it for over {LOCK_TIMEOUT_S} s: end its transaction and run this again"
+        elif isinstance(error, psycopg.errors.InsufficientPrivilege) and unprivileged:
+            mend = unprivileged
         else:
             mend = error.diag.message_hint or "settle what it names and run this again"
         if not half_done or connection.info.transaction_status is TransactionStatus.INERROR:

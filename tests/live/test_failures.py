@@ -84,6 +84,23 @@ def test_a_change_that_fails_takes_all_others_back(server: Endpoint, project: Pr
     assert tools.can_log_in(project)
 
 
+@pytest.mark.parametrize(
+    ("tag", "named"),
+    [
+        ("CREATE SCHEMA", "schema billing"),
+        ("ALTER DEFAULT PRIVILEGES", "SELECT, USAGE on later sequences in billing to billing_app_tst_user"),
+        ("GRANT", "USAGE on schema billing to billing_app_tst_user"),
+    ],
+)
+def test_of_all_that_was_sent_at_once_the_change_that_was_refused_is_named(
+    server: Endpoint, project: Project, tag: str, named: str
+) -> None:
+    tools.as_superuser(server, f'CREATE DATABASE "{DATABASE}" TEMPLATE template0')
+    tools.as_superuser(server, tools.RAISE_ON_GRANT.format(tags=f"'{tag}'"), database=DATABASE)
+    with pytest.raises(ApplyError, match=f"the server refused '{named}': grants are frozen"):
+        engine(project, server).up()
+
+
 def test_a_failed_change_of_what_is_there_keeps_files_logins_and_rows(provisioned: Endpoint, project: Project) -> None:
     tools.as_superuser(provisioned, tools.RAISE_ON_GRANT.format(tags="'GRANT'"), database=DATABASE)
     before, rows, files = row_versions(provisioned, DATABASE), tools.rows(project), tools.files(project)
