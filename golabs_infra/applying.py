@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import psycopg
@@ -62,16 +63,17 @@ class Applier:
                         raise self._failed(_in_words([change]), connection, error, unprivileged=mend) from error
 
     def in_one_transaction(
-        self, connection: psycopg.Connection[Any], changes: Sequence[Change], progress: Progress
+        self, connection: psycopg.Connection[Any], changes: Iterable[Change], progress: Progress
     ) -> None:
         """All of the changes or none of them. Raises ApplyError."""
-        if not changes:
+        coming = iter(changes)
+        if (first := next(coming, None)) is None:
             return
         sent: list[tuple[list[Change], psycopg.Cursor[Any]]] = []
         try:
             _limit_waiting(connection)
             with connection.transaction(), connection.pipeline():
-                for together, statements in batches(changes, self.database):
+                for together, statements in batches(chain([first], coming), self.database):
                     for change in together:
                         progress(change)
                     sent += [(together, connection.execute(statement)) for statement in statements]

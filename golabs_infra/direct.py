@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from . import connections
 from .adoption import Decision, Memory, Origin, check_destroy, check_reset, check_rights, decide
 from .applying import Applier, Progress
-from .changes import Change
+from .changes import Change, CreateRole, SetPassword
 from .connecting import connect_admin
 from .endpoint import Endpoint
 from .errors import ApplyError, GolabsError
@@ -32,6 +32,7 @@ from .model import Desired, expand
 from .passwords import generate, random_salt, scram_verifier
 from .plan import plan, plan_database, plan_destroy, plan_rebuild
 from .project import Project
+from .proofs import forget_proofs, note_proofs, proof, recall_proofs
 from .script import remove_scripts, write_scripts
 from .settings import Settings
 
@@ -59,10 +60,20 @@ class Survey:
         return user not in self.cluster.roles or password is None or not self.proves(user, password)
 
 
-def _new_verifier(survey: Survey, of: tuple[str, SecretStr]) -> tuple[str, str | None]:
-    """A user with the verifier that it is to get; None where the one that it has is of its password."""
-    user, password = of
-    return user, scram_verifier(password.get_secret_value(), random_salt()) if survey.is_to_set(user) else None
+def _new_verifier(password: SecretStr) -> str:
+    return scram_verifier(password.get_secret_value(), random_salt())
+
+
+def _with_verifiers(changes: Iterable[Change], verifiers: Mapping[str, Future[str]]) -> Iterator[Change]:
+    """The changes of a plan, each with its verifier as soon as that is there."""
+    for change in changes:
+        match change:
+            case CreateRole(role=role):
+                yield replace(change, verifier=verifiers[role.name].result())
+            case SetPassword(role=user):
+                yield replace(change, verifier=verifiers[user].result())
+            case _:
+                yield change
 
 
 @dataclass(frozen=True)
@@ -103,25 +114,30 @@ class DirectEngine:
 
     def up(self, progress: Progress = lambda change: None) -> Outcome:
         """Creates what is missing and converges what differs, then writes the connection files."""
-        with connect_admin(self.endpoint) as admin, self._applier.lock(admin):
-            with ThreadPoolExecutor(os.cpu_count()) as workers:
-                survey = self._survey(admin, workers)
-                cluster, decision = survey.cluster, survey.decision
-                passwords = {
-                    user: password.value or SecretStr(generate()) for user, password in decision.passwords.items()
-                }
-                # Generated passwords are written down before a server knows them: a run that is killed loses none.
-                pending = self._write_pending(decision, passwords)
-                verifiers = workers.map(partial(_new_verifier, survey), passwords.items())
-                changes = plan_database(self.desired, Live(cluster))
-                self._applier.one_by_one(admin, changes, progress)
-                if changes:
-                    cluster = self._cluster(admin)
-                new = {user: verifier for user, verifier in verifiers if verifier is not None}
+        with (
+            connect_admin(self.endpoint) as admin,
+            self._applier.lock(admin),
+            ThreadPoolExecutor(os.cpu_count()) as workers,
+        ):
+            survey = self._survey(admin, workers)
+            cluster, decision = survey.cluster, survey.decision
+            passwords = {user: password.value or SecretStr(generate()) for user, password in decision.passwords.items()}
+            # Generated passwords are written down before a server knows them: a run that is killed loses none.
+            pending = self._write_pending(decision, passwords)
+            new = {
+                user: workers.submit(_new_verifier, password)
+                for user, password in passwords.items()
+                if survey.is_to_set(user)
+            }
+            changes = plan_database(self.desired, Live(cluster))
+            self._applier.one_by_one(admin, changes, progress)
+            if changes:
+                cluster = self._cluster(admin)
             with connect_admin(self.endpoint, self.settings.database) as connection:
                 live = read_live(connection, cluster, self.desired)
-                inside = plan(self.desired, live, new, self._removed(decision))
-                self._applier.in_one_transaction(connection, inside, progress)
+                inside = plan(self.desired, live, dict.fromkeys(new), self._removed(decision))
+                # The server makes the first users while the verifiers of the last ones are computed.
+                self._applier.in_one_transaction(connection, _with_verifiers(inside, new), progress)
             # Still under the lock: the next run reads these files to know what this one did.
             environment, database = self.settings.environment, self.settings.database
             note_identity(self.project, environment, cluster.system_identifier, database, self.settings.users)
@@ -129,6 +145,8 @@ class DirectEngine:
             records = connections.build_records(self.desired, self.endpoint, clear)
             files = connections.write_files(self.project, environment, records, removed=self._removed(decision))
             write_scripts(self.project, self.desired, self._removed(decision))
+            set_now = {user: proof(verifier.result(), user, clear[user]) for user, verifier in new.items()}
+            note_proofs(self.project, environment, survey.proves.proofs | set_now)
             pending.unlink(missing_ok=True)
         return Outcome((*changes, *inside), decision.warnings, tuple(files))
 
@@ -161,6 +179,7 @@ class DirectEngine:
             self._applier.one_by_one(admin, changes, progress)
             forget_identity(self.project, environment)
             self._pending_file.unlink(missing_ok=True)
+            forget_proofs(self.project, environment)
             remove_scripts(self.project, environment)
             removed = connections.remove_files(self.project, environment)
         return Outcome(tuple(changes), (), tuple(removed))
@@ -194,7 +213,8 @@ class DirectEngine:
     def _survey(self, admin: psycopg.Connection[Any], workers: Executor) -> Survey:
         cluster = self._cluster(admin)
         memory = self._memory(cluster)
-        proves = PasswordProver(self.endpoint, self.settings.database, cluster, admin)
+        noted = recall_proofs(self.project, self.settings.environment)
+        proves = PasswordProver(self.endpoint, self.settings.database, cluster, admin, noted)
         remembered = {user: known[0] for user, known in memory.passwords.items() if known}
         likely = {**remembered, **self.settings.passwords}
         proves.compare({user: likely[user] for user in self.settings.users if user in likely}, workers)

@@ -5,6 +5,7 @@ The queries stand in `queries/*.sql`. `Cluster` is what can be known before the 
 
 from __future__ import annotations
 
+import hmac
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor
@@ -24,6 +25,7 @@ from .errors import ServerConnectionError
 from .model import PUBLIC_SCHEMA, DefaultPrivileges, Desired, Extension, Grant, Role
 from .names import parse_user_name
 from .passwords import verifier_matches
+from .proofs import proof
 
 MINIMUM_VERSION = 130000
 PUBLIC_CLOSED_VERSION = 150000
@@ -148,16 +150,22 @@ def read_verifiers(connection: psycopg.Connection[Any], cluster: Cluster) -> dic
 class PasswordProver:
     """Tells whether a password is the one that a user has now. What was shown once is not asked again.
 
-    A superuser's connection compares with the stored verifier (1 ms each); any other admin can only try to log in.
-    `connection` saves opening another one.
+    A superuser's connection compares with the stored verifier (1 ms each, unless one of the `noted` proofs of earlier
+    runs is of it); any other admin can only try to log in. `connection` saves opening another one.
     """
 
     def __init__(
-        self, endpoint: Endpoint, database: str, cluster: Cluster, connection: psycopg.Connection[Any] | None = None
+        self,
+        endpoint: Endpoint,
+        database: str,
+        cluster: Cluster,
+        connection: psycopg.Connection[Any] | None = None,
+        noted: Mapping[str, str] | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._database = database if cluster.database_exists else endpoint.admin_database
         self._superuser = cluster.superuser
+        self._noted = noted or {}
         self._shown: dict[tuple[str, str], bool] = {}
         self._verifiers: Mapping[str, str | None] = {}
         if cluster.superuser and cluster.roles:
@@ -176,10 +184,20 @@ class PasswordProver:
         if self._superuser:
             deque(workers.map(self, passwords.keys(), passwords.values()), maxlen=0)
 
+    @property
+    def proofs(self) -> dict[str, str]:
+        """What was shown of stored verifiers, for later runs to remember."""
+        shown = [key for key, right in self._shown.items() if right]
+        stored = {user: self._verifiers.get(user) for user, _ in shown}
+        return {user: proof(verifier, user, password) for user, password in shown if (verifier := stored[user])}
+
     def _show(self, user: str, password: str) -> bool:
-        if self._superuser:
-            return verifier_matches(self._verifiers.get(user), password, user)
-        return try_login(self._endpoint, self._database, user, SecretStr(password)) is LoginAnswer.ACCEPTED
+        if not self._superuser:
+            return try_login(self._endpoint, self._database, user, SecretStr(password)) is LoginAnswer.ACCEPTED
+        verifier = self._verifiers.get(user)
+        if verifier and hmac.compare_digest(self._noted.get(user, ""), proof(verifier, user, password)):
+            return True
+        return verifier_matches(verifier, password, user)
 
 
 def _belongs(name: str, environment: str) -> bool:

@@ -19,7 +19,7 @@ from .errors import GolabsError, UsageError
 from .files import write_private
 from .inspection import Cluster, Live
 from .model import Desired, expand
-from .names import DATABASE_SCRIPT
+from .names import DATABASE_SCRIPT, USER_KINDS, user_name
 from .passwords import random_salt, scram_verifier
 from .plan import plan, plan_database, service_of
 from .project import Project
@@ -62,7 +62,7 @@ def build_scripts(desired: Desired) -> dict[str, str]:
     return {
         service or DATABASE_SCRIPT: "\n".join(
             [
-                *_heading(desired, service),
+                *(_heading(desired, service) if service else _database_heading(desired)),
                 _STOP,
                 *([] if service else create),
                 *_connect(database),
@@ -168,19 +168,19 @@ def _connect(database: str) -> list[str]:
     return [f'\\connect "{database}"']
 
 
-def _heading(desired: Desired, service: str) -> list[str]:
-    environment, database = desired.environment, desired.database.name
-    if not service:
-        return [
-            f"-- The database {database}, closed to PUBLIC. Made by: golabs sql {environment}",
-            f"-- Run it first, as the admin: psql -X -d postgres -f {DATABASE_SCRIPT}.sql; it can be run again.",
-        ]
-    variables = [
-        verifier_variable(role.name) for each in desired.services if each.name == service for role in each.roles
-    ]
+def _database_heading(desired: Desired) -> list[str]:
     return [
-        f"-- The service {service} in {database}: its users, its schema, who may do what. Made by: golabs sql {environment}",
+        f"-- The database {desired.database.name}, closed to PUBLIC. Made by: golabs sql {desired.environment}",
+        f"-- Run it first, as the admin: psql -X -d postgres -f {DATABASE_SCRIPT}.sql; it can be run again.",
+    ]
+
+
+def _heading(desired: Desired, service: str) -> list[str]:
+    variables = [verifier_variable(user_name(service, kind, desired.environment)) for kind in USER_KINDS]
+    return [
+        f"-- The service {service} in {desired.database.name}: its users, its schema, who may do what. "
+        f"Made by: golabs sql {desired.environment}",
         f"-- Run it after {DATABASE_SCRIPT}.sql, as the admin: psql -X -d postgres -f {service}.sql; it can be run again.",
-        f"-- Passwords: -v {variables[0]}='SCRAM-SHA-256$...' -v {variables[1]}='SCRAM-SHA-256$...'",
+        "-- Passwords: " + " ".join(f"-v {variable}='SCRAM-SHA-256$...'" for variable in variables),
         "-- A user whose verifier is not given keeps the password that it has; a new one has none, and can't log in.",
     ]

@@ -18,7 +18,7 @@ PACKAGE = Path(golabs_infra.__file__).parent
 NAME = "golabs_infra"
 
 ORDER = [
-    *("errors", "names", "policy", "project", "endpoint", "files", "passphrase", "passwords"),
+    *("errors", "names", "policy", "project", "endpoint", "files", "passphrase", "passwords", "proofs"),
     *("stackfile", "config_keys", "settings", "model", "connecting", "inspection", "changes", "plan", "sql", "wording"),
     *("connections", "script", "adoption", "identity", "server_*", "server", "target", "applying", "direct", "verification", "report"),
     *("components.*", "components", "program", "toolchain", "engines", "stacks", "installer"),
