@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from golabs_infra.changes import CreateDatabase, CreateRole, CreateSchema
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.project import Project
 
-from ..support import direct_engine, write_stack
+from ..support import direct_engine, make_project, write_stack
 from . import tools
 from .catalog import row_versions, snapshot
 from .conftest import OwnServer
@@ -75,6 +78,30 @@ def test_a_second_up_sends_only_queries(second: OwnServer, project: Project) -> 
     assert "pg_advisory_lock" in log
     for word in ("CREATE ", "ALTER ", "DROP ", "GRANT ", "REVOKE "):
         assert f": {word}" not in log
+
+
+def test_the_number_of_queries_does_not_grow_with_the_services(second: OwnServer, tmp_path: Path) -> None:
+    counts = []
+    for number in (1, 12):
+        project = make_project(tmp_path / str(number))
+        services = [f"service_{each}" for each in range(number)]
+        engine(project, second.endpoint, services=services).up()
+        begin = len(second.log)
+        assert engine(project, second.endpoint, services=services).up().changes == ()
+        counts.append(len(re.findall(r"(?:statement|execute [^:]*): ", second.log[begin:])))
+    assert counts[0] == counts[1] < 20
+
+
+def test_a_run_is_one_transaction_and_grants_alike_to_many_users_at_once(second: OwnServer, project: Project) -> None:
+    begin = len(second.log)
+    engine(project, second.endpoint).up()
+    sent = re.findall(r"(?:statement|execute [^:]*): (.*)", second.log[begin:])
+    words = [line.split('"')[0].strip() for line in sent]
+    assert words.count("BEGIN") == words.count("COMMIT") == 1
+    changing = [index for index, line in enumerate(words) if line.startswith(("CREATE ROLE", "CREATE SCHEMA", "GRANT"))]
+    assert words.index("BEGIN") < changing[0] <= changing[-1] < words.index("COMMIT")
+    on_database = [line for line in sent if line.startswith("GRANT") and " ON DATABASE " in line]
+    assert [line.count("_tst_user") for line in on_database] == [len(SERVICES), len(SERVICES)]
 
 
 def test_preview_writes_nothing_and_shows_what_up_then_does(server: Endpoint, project: Project) -> None:
