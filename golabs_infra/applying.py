@@ -7,7 +7,7 @@ more. What is refused becomes one ApplyError that names the change; what was to 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -72,13 +72,31 @@ class Applier:
         sent: list[tuple[list[Change], psycopg.Cursor[Any]]] = []
         try:
             _limit_waiting(connection)
-            with connection.transaction(), connection.pipeline():
-                for together, statements in batches(chain([first], coming), self.database):
+            with connection.transaction():
+                self._send(connection, chain([first], coming), progress, sent)
+        except psycopg.Error as error:
+            raise self._failed(_refused(sent), connection, error, half_done=False) from error
+
+    def _send(
+        self,
+        connection: psycopg.Connection[Any],
+        changes: Iterable[Change],
+        progress: Progress,
+        sent: list[tuple[list[Change], psycopg.Cursor[Any]]],
+    ) -> None:
+        """Sends without waiting. Raises the first refusal: what comes after it, the server has not looked at."""
+        refusals: list[psycopg.Error] = []
+        with suppress(psycopg.errors.PipelineAborted), connection.pipeline() as pipeline:
+            try:
+                for together, statements in batches(changes, self.database):
                     for change in together:
                         progress(change)
                     sent += [(together, connection.execute(statement)) for statement in statements]
-        except psycopg.Error as error:
-            raise self._failed(_refused(sent), connection, error, half_done=False) from error
+                pipeline.sync()
+            except psycopg.Error as refusal:
+                refusals.append(refusal)
+        if refusals:
+            raise refusals[0]
 
     @property
     def _unsignalled(self) -> str:

@@ -146,7 +146,7 @@ class DirectEngine:
             files = connections.write_files(self.project, environment, records, removed=self._removed(decision))
             write_scripts(self.project, self.desired, self._removed(decision))
             set_now = {user: proof(verifier.result(), user, clear[user]) for user, verifier in new.items()}
-            note_proofs(self.project, environment, survey.proves.proofs | set_now)
+            note_proofs(self.project, environment, survey.proves.proofs | set_now, self.settings.users)
             pending.unlink(missing_ok=True)
         return Outcome((*changes, *inside), decision.warnings, tuple(files))
 

@@ -6,6 +6,7 @@ The queries stand in `queries/*.sql`. `Cluster` is what can be known before the 
 from __future__ import annotations
 
 import hmac
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor
@@ -31,6 +32,7 @@ MINIMUM_VERSION = 130000
 PUBLIC_CLOSED_VERSION = 150000
 """From 15 on the database's owner owns schema `public` and can close it."""
 
+_PATH_ELEMENT = re.compile(r'"(?:[^"]|"")*"|[^",\s]+')
 _SETTINGS = frozenset({"search_path", "statement_timeout", "idle_in_transaction_session_timeout"})
 
 
@@ -225,10 +227,8 @@ def _settings(listed: list[str] | None) -> dict[str, str]:
 
 def _search_path(value: str) -> Iterable[str]:
     """The schemas of a search_path as PostgreSQL stores it: separated by commas, quoted where need be."""
-    for part in value.split(","):
-        name = part.strip()
-        if name:
-            yield name[1:-1].replace('""', '"') if name.startswith('"') else name
+    for name in _PATH_ELEMENT.findall(value):
+        yield name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def _milliseconds(value: str) -> int:

@@ -21,7 +21,7 @@ ENVIRONMENT_PATTERN = re.compile(r"[a-z][a-z0-9-]*")
 EXTENSIONS_SCHEMA = "extensions"
 DATABASE_SCRIPT = "database"
 """The SQL script of what all services share, beside those that are named after services."""
-RESERVED_SCHEMAS = frozenset({"public", "information_schema", EXTENSIONS_SCHEMA, DATABASE_SCRIPT})
+RESERVED_SERVICES = frozenset({"public", "information_schema", EXTENSIONS_SCHEMA, DATABASE_SCRIPT})
 
 _USER_PATTERN = re.compile(
     r"(?P<service>[a-z][a-z0-9_]*)_(?P<kind>migration|app)_(?P<environment>[a-z][a-z0-9-]*)_user"
@@ -62,7 +62,7 @@ def service_name_problem(name: str, environment: str) -> tuple[str, str] | None:
             f"{name!r} is not a service name",
             "use lower-case letters, digits and underscores, starting with a letter, such as 'billing'",
         )
-    if name in RESERVED_SCHEMAS or name.startswith("pg_"):
+    if name in RESERVED_SERVICES or f"{name}_".startswith("pg_"):  # its schema, or its users, would begin with pg_
         return (
             f"{name!r} is a reserved name",
             f"choose another name for the service, such as {f'service_{name}'!r}",

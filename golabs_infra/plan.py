@@ -7,7 +7,7 @@ environment's own users. What others were granted on purpose is left alone.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from .changes import (
     AllowConnections,
@@ -69,7 +69,8 @@ def plan(
         *(ReturnMembership(owner) for owner in owners if owner not in leaving),
         *_removals(live, leaving, borrowed=owners),
     ]
-    return sorted(changes, key=_places(desired, live, removed))
+    shared = {live.schemas[change.schema.name] for change in inside if isinstance(change, AlterSchemaOwner)}
+    return sorted(changes, key=_places(desired, shared, removed))
 
 
 def service_of(change: Change) -> str:
@@ -101,8 +102,14 @@ def service_of(change: Change) -> str:
     return ""
 
 
-def _places(desired: Desired, live: Live, removed: tuple[str, ...]) -> Callable[[Change], tuple[int, tuple[str, ...]]]:
-    """Where a change comes in the plan; what comes at the same place keeps its order."""
+def _places(
+    desired: Desired, shared: Collection[str], removed: tuple[str, ...]
+) -> Callable[[Change], tuple[int, tuple[str, ...]]]:
+    """Where a change comes in the plan; what comes at the same place keeps its order.
+
+    An owner is borrowed from for its own service's changes alone, for who acts as several owners may revoke in the name
+    of the wrong one; only those that have another service's schema are `shared`, from the beginning to the end.
+    """
     services = {service.name: place for place, service in enumerate(desired.services, start=1)}
     removal, last = len(services) + 1, len(services) + 2
 
@@ -111,10 +118,9 @@ def _places(desired: Desired, live: Live, removed: tuple[str, ...]) -> Callable[
         match change:
             case GrantPrivileges(grant=grant) | RevokePrivileges(grant=grant) if grant.kind == "database" and service:
                 return last, (type(change).__name__, *grant.privileges)
-            # The schemas of several services can have the same owner until they are put right.
-            case BorrowMembership(role=role) if role in live.cluster.roles:
+            case BorrowMembership(role=role) if role in shared:
                 return 0, ()
-            case ReturnMembership(role=role) if role in live.cluster.roles:
+            case ReturnMembership(role=role) if role in shared:
                 return last + 1, ()
         return (removal if service in removed else services.get(service, 0)), ()
 

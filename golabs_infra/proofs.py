@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from .files import write_private
@@ -28,10 +28,16 @@ def recall_proofs(project: Project, environment: str) -> dict[str, str]:
     )
 
 
-def note_proofs(project: Project, environment: str, proofs: Mapping[str, str]) -> None:
-    """Notes the digests by user. A note that can't be written is done without."""
-    with contextlib.suppress(OSError):
-        write_private(_file(project, environment), json.dumps(proofs, indent=0, sort_keys=True), durable=False)
+def note_proofs(project: Project, environment: str, proofs: Mapping[str, str], users: Collection[str]) -> None:
+    """Notes the digests of proofs by user, with those of earlier runs for the other `users`.
+
+    A note that can't be written is done without.
+    """
+    before = recall_proofs(project, environment)
+    noted = {user: digest for user, digest in {**before, **proofs}.items() if user in users}
+    if noted != before:
+        with contextlib.suppress(OSError):
+            write_private(_file(project, environment), json.dumps(noted, indent=0, sort_keys=True), durable=False)
 
 
 def forget_proofs(project: Project, environment: str) -> None:

@@ -8,18 +8,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.configuration import set_hypothesis_home_dir
 
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.project import Project
 from golabs_infra.toolchain import find_toolchain
 
-from .support import make_project, running_server, wipe
+from .support import REPOSITORY, home_in_memory, make_project, running_server, wipe
+
+# A machine that is busy makes any example slow: that is no reason to fail, nor to give up drawing.
+settings.register_profile(
+    "ci", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("explore", settings.get_profile("ci"), max_examples=2000, derandomize=False, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+set_hypothesis_home_dir(REPOSITORY / ".pytest_cache" / "hypothesis")  # it keeps Unicode's tables there
 
 
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     """The session's server, PostgreSQL 18; most tests want `server`, which is empty."""
-    with running_server(tmp_path_factory.mktemp("postgresql")) as endpoint:
+    with home_in_memory(tmp_path_factory.mktemp("postgresql")) as home, running_server(home) as endpoint:
         yield endpoint
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from psycopg import sql
 from golabs_infra.connecting import connect_admin
 from golabs_infra.direct import DirectEngine
 from golabs_infra.endpoint import Endpoint
+from golabs_infra.errors import GolabsError
 from golabs_infra.passwords import random_salt, scram_verifier
 from golabs_infra.project import Project
 from golabs_infra.server import EmbeddedServer
@@ -27,6 +30,15 @@ from golabs_infra.stackfile import RawConfig, StackFile
 from golabs_infra.target import embedded_endpoint, resolve_endpoint
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - each home in it is a folder of its own, made by mkdtemp
+"""Where Linux has a file system in memory."""
+
+_ROOM_FOR_A_SERVER = 2**30
+"""Bytes that must be free there: a server of the tests takes up to a quarter of it."""
+_HOME_PREFIX = "golabs-tests-"
+_IN_USE = "in-use"
+"""A file in such a home that is locked as long as its test run lives."""
 
 
 def raw_config(environment: str = "tst", /, **values: object) -> RawConfig:
@@ -87,11 +99,44 @@ def free_port() -> int:
 
 
 @contextmanager
+def home_in_memory(otherwise: Path) -> Iterator[Path]:
+    """A home for a server whose data lies in memory, where CREATE DATABASE takes a sixth of the time; removed at the end.
+
+    Gives `otherwise` where this machine has no such file system, or not enough room in it.
+    """
+    if not (os.access(MEMORY, os.W_OK | os.X_OK) and shutil.disk_usage(MEMORY).free >= _ROOM_FOR_A_SERVER):
+        yield otherwise
+        return
+    _remove_abandoned_homes()
+    home = Path(tempfile.mkdtemp(prefix=_HOME_PREFIX, dir=MEMORY))
+    if os.geteuid() == 0:  # the user that root runs PostgreSQL as must be able to pass
+        home.chmod(0o711)
+    try:
+        with (home / _IN_USE).open("w") as mark:
+            fcntl.flock(mark, fcntl.LOCK_EX)
+            yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _remove_abandoned_homes() -> None:
+    """Ends the servers of our own test runs that were killed, and frees their memory: nobody locks their homes."""
+    for mark in MEMORY.glob(f"{_HOME_PREFIX}*/{_IN_USE}"):
+        with suppress(OSError, GolabsError):
+            if mark.stat().st_uid == os.geteuid():
+                with mark.open() as held:
+                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    EmbeddedServer(mark.parent).stop()
+                    shutil.rmtree(mark.parent)
+
+
+@contextmanager
 def running_server(home: Path, *, major: int = 18, settings: Mapping[str, str] | None = None) -> Iterator[Endpoint]:
     """An embedded server for the length of a test; gives the superuser's endpoint. Data outside `home` is removed."""
     # A test's data need not survive a power cut; what survives a killed server is the same.
     unsafe = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-    server = EmbeddedServer(home, port=free_port(), major=major, settings={**unsafe, **(settings or {})})
+    small = {"min_wal_size": "32MB", "max_wal_size": "96MB"}  # the data may lie in memory
+    server = EmbeddedServer(home, port=free_port(), major=major, settings={**unsafe, **small, **(settings or {})})
     elsewhere = server.start().data_directory.parent
     try:
         endpoint = embedded_endpoint(server, "tests")

@@ -1,6 +1,7 @@
 """What is in the catalogs, as plain values: to compare two environments, or one before and after.
 
-`snapshot` is normalised, so that neither the order of ACL entries, nor salts, nor the admin's own name matter.
+`snapshot` is normalised, so that neither the order of ACL entries, nor salts, nor the admin's own name matter, nor
+whether an owner was granted what any owner may do, which is to hand on.
 `row_versions` is not: it tells whether anything was written at all.
 """
 
@@ -43,7 +44,7 @@ FROM pg_db_role_setting WHERE setdatabase = (SELECT oid FROM pg_database WHERE d
 """
 _ACL = """
 (SELECT array_agg(CASE e.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(e.grantee)::text END || ' '
-                  || e.privilege_type || CASE WHEN e.is_grantable THEN ' with grant option' ELSE '' END
+                  || e.privilege_type || CASE WHEN e.is_grantable AND e.grantee <> {owner} THEN ' with grant option' ELSE '' END
                   || CASE e.grantor WHEN {owner} THEN '' ELSE ' by ' || pg_get_userbyid(e.grantor) END)
  FROM aclexplode({acl}) e)
 """

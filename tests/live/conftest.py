@@ -12,7 +12,7 @@ from golabs_infra.endpoint import Endpoint
 from golabs_infra.project import Project
 from golabs_infra.server import EmbeddedServer
 
-from ..support import running_server, wipe
+from ..support import home_in_memory, running_server, wipe
 from . import tools
 
 
@@ -36,8 +36,10 @@ class OwnServer:
 
 @pytest.fixture(scope="session")
 def _second_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServer]:
-    home = tmp_path_factory.mktemp("second")
-    with running_server(home, settings={"log_statement": "all"}) as endpoint:
+    with (
+        home_in_memory(tmp_path_factory.mktemp("second")) as home,
+        running_server(home, settings={"log_statement": "all"}) as endpoint,
+    ):
         yield OwnServer(endpoint, home)
 
 
@@ -51,7 +53,10 @@ def second(_second_server: OwnServer) -> OwnServer:
 @pytest.fixture(scope="session")
 def postgresql16(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     """The session's older server, PostgreSQL 16; most tests want `each_server`, which is empty."""
-    with running_server(tmp_path_factory.mktemp("postgresql16"), major=16) as endpoint:
+    with (
+        home_in_memory(tmp_path_factory.mktemp("postgresql16")) as home,
+        running_server(home, major=16) as endpoint,
+    ):
         yield endpoint
 
 

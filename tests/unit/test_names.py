@@ -8,7 +8,7 @@ import pytest
 
 from golabs_infra.names import (
     MAX_NAME_BYTES,
-    RESERVED_SCHEMAS,
+    RESERVED_SERVICES,
     USER_KINDS,
     UserName,
     database_name,
@@ -65,7 +65,7 @@ def test_any_other_service_name_is_told_with_the_rule(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", [*sorted(RESERVED_SCHEMAS), "pg_catalog", "pg_toast", "pg_", "pg_1", "pg__x"])
+@pytest.mark.parametrize("name", [*sorted(RESERVED_SERVICES), "pg", "pg_catalog", "pg_toast", "pg_", "pg_1", "pg__x"])
 def test_a_reserved_schema_name_is_told_with_a_name_that_can_be_had(name: str) -> None:
     problem = service_name_problem(name, "tst")
     assert problem == (
@@ -76,7 +76,7 @@ def test_a_reserved_schema_name_is_told_with_a_name_that_can_be_had(name: str) -
 
 
 def test_the_schemas_of_postgresql_and_our_own_are_reserved() -> None:
-    assert {"public", "information_schema", "extensions", "database"} == RESERVED_SCHEMAS
+    assert {"public", "information_schema", "extensions", "database"} == RESERVED_SERVICES
 
 
 @pytest.mark.parametrize("environment", ["tst", "prd", "e2e-1", "a" * 46])

@@ -491,7 +491,7 @@ def test_a_schema_that_a_removed_services_user_owns_is_saved_before_that_user_go
     saved = changes.index(AlterSchemaOwner(Schema("order", ORDER_MIGRATION)))
     assert saved < changes.index(DropOwned(MIGRATION)) < changes.index(DropRole(MIGRATION))
     borrowed = [change for change in changes[:saved] if isinstance(change, BorrowMembership)]
-    users = () if superuser else (MIGRATION, ORDER_MIGRATION, APP)
+    users = () if superuser else (MIGRATION, ORDER_MIGRATION)
     assert borrowed == [BorrowMembership(user) for user in users]
     returned = [change for change in changes if isinstance(change, ReturnMembership)]
     assert returned == ([] if superuser else [ReturnMembership(ORDER_MIGRATION)])
@@ -573,6 +573,18 @@ def test_only_the_owner_whose_schema_changes_is_borrowed_from(
     assert [type(each) for each in changes] == [BorrowMembership, change, ReturnMembership]
     assert changes[0] == BorrowMembership(MIGRATION)
     assert changes[-1] == ReturnMembership(MIGRATION)
+
+
+def test_one_owner_at_a_time_is_borrowed_from(desired: Desired) -> None:
+    broken = (Grant("schema", service, "public", ("USAGE",)) for service in ("billing", "order"))
+    assert plan(desired, without_superuser(with_grants(make_live(desired), *broken)), {}) == [
+        BorrowMembership(MIGRATION),
+        RevokePrivileges(Grant("schema", "billing", "public", ("USAGE",))),
+        ReturnMembership(MIGRATION),
+        BorrowMembership(ORDER_MIGRATION),
+        RevokePrivileges(Grant("schema", "order", "public", ("USAGE",))),
+        ReturnMembership(ORDER_MIGRATION),
+    ]
 
 
 def test_default_privileges_are_changed_as_their_owner(desired: Desired) -> None:
