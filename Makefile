@@ -4,10 +4,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
+BENCHMARKS := .venv/.benchmarks
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint down clean
+.PHONY: help up test lint bench down clean
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -23,12 +24,15 @@ lint: $(DEVELOPMENT) ## ruff and mypy
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
+bench: $(BENCHMARKS) ## compare with psql and the peers that are installed; about half an hour
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
 down: $(RUNTIME) ## stop the embedded PostgreSQL; its data stays
 	$(BIN)/python -m golabs_infra server stop
 
 clean: ## remove what tools made; never state, data, output or configuration
 	rm -rf .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
-	find golabs_infra tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find golabs_infra tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUNTIME): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("golabs-infra needs Python 3.11 or later, and $(PYTHON) is %d.%d: make PYTHON=/path/to/python3.11 ..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
@@ -39,4 +43,8 @@ $(RUNTIME): pyproject.toml constraints.txt
 
 $(DEVELOPMENT): $(RUNTIME)
 	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(BENCHMARKS): $(RUNTIME)
+	@$(PIP) --editable '.[bench]'
 	@touch $@
