@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from . import connections
 from .adoption import OUTDATED_STATE
 from .changes import Change, GrantPrivileges, RevokePrivileges
 from .console import Screen
 from .direct import Outcome
+from .engine_events import Notice, Report, Step
 from .errors import EngineError, PolicyError
 from .identity import forget_identity
 from .names import USER_KINDS, user_name
@@ -23,9 +23,6 @@ from .policy import CONFIRMATION_VARIABLE
 from .runs import Run
 from .script import change_script, remove_scripts
 from .wording import describe
-
-if TYPE_CHECKING:
-    from .stacks import Notice, Report, Step
 
 
 class Account:
@@ -193,8 +190,6 @@ class Account:
 
     def _heard(self, item: Step | Notice) -> None:
         """One event of the Pulumi engine; errors are shown once, at the end."""
-        from .stacks import Step
-
         if isinstance(item, Step):
             if not item.is_internal:
                 self._step(item.symbol, f"{item.kind} {item.name}")

@@ -6,10 +6,12 @@ it with nothing changed. Errors reach the user as pulumi.RunError, without a tra
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ import pulumi_random as random
 from pydantic import SecretStr
 
 from . import connections
-from .adoption import OUTDATED_STATE, Decision, Memory, decide
+from .adoption import OUTDATED_STATE, Decision, Memory, Origin, Password, decide
 from .components import Database, DatabaseArgs, ServiceSchema, ServiceSchemaArgs
 from .config_keys import STRUCTURED_KEYS
 from .endpoint import Endpoint
@@ -29,8 +31,11 @@ from .identity import note_identity
 from .inspection import Cluster, PasswordProver, look_at
 from .model import Desired, expand
 from .names import parse_user_name
+from .passwords import generate
 from .policy import CONFIRMATION_VARIABLE
 from .project import Project
+from .pulumi_command import DRIVEN_VARIABLE
+from .script import write_scripts
 from .settings import Settings, read_settings
 from .stackfile import NAMESPACE, RawConfig, raw_config_of_engine
 from .target import resolve_endpoint
@@ -51,10 +56,19 @@ _RANDOM_PASSWORD = "random:index/randomPassword:RandomPassword"  # noqa: S105  (
 
 def run() -> None:
     """Declares the stack. Raises pulumi.RunError with one readable message."""
+    if os.environ.get(DRIVEN_VARIABLE):
+        pulumi.log.debug = _unheard  # the SDK waits for the engine to take each, four times a resource
+    gc.disable()  # the program ends with its run, and looking for garbage takes a fifth of a large stack's time
     try:
         _run(Project(Path(pulumi.get_root_directory() or os.getcwd()).resolve()))
     except GolabsError as error:
         raise pulumi.RunError(str(error)) from None
+
+
+def _unheard(
+    msg: str, resource: pulumi.Resource | None = None, stream_id: int | None = None, ephemeral: bool | None = None
+) -> None:
+    """A debugging message that nobody would see."""
 
 
 def _run(project: Project) -> None:
@@ -74,6 +88,7 @@ def _run(project: Project) -> None:
             f"pulumi state delete --all --yes --stack {settings.environment}",
         )
     _check_extensions(settings, state)
+    decision = _with_passwords_made(settings, decision)
     for warning in (*decision.warnings, *_moved_server(settings, endpoint, state)):
         pulumi.log.warn(warning)
     declare(project, settings, endpoint, cluster, decision)
@@ -174,12 +189,29 @@ def _write_at_the_end(
     def write(parts: list[Any]) -> None:
         try:
             connections.write_files(project, desired.environment, parts[0], removed)
+            write_scripts(project, desired, removed)
             users = (role.name for role in desired.roles)
             note_identity(project, desired.environment, cluster.system_identifier, desired.database.name, users)
         except GolabsError as error:
             raise pulumi.RunError(str(error)) from None
 
     pulumi.Output.all(records, *(resource.id for resource in resources)).apply(write)
+
+
+def _with_passwords_made(settings: Settings, decision: Decision) -> Decision:
+    """Makes the new passwords of a disposable stack here; its outputs keep them, and may lose them in a run that fails.
+
+    RandomPassword keeps them in every case, and takes 65 ms of a processor for each, for a hash that nobody asks for.
+    """
+    if not settings.policy.drops:
+        return decision
+    passwords = {
+        user: Password(Origin.KEPT, SecretStr(generate()))
+        if password.origin is Origin.GENERATED and not password.generated_before
+        else password
+        for user, password in decision.passwords.items()
+    }
+    return replace(decision, passwords=passwords)
 
 
 def _check_confirmation(settings: Settings) -> None:

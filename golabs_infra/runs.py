@@ -111,7 +111,7 @@ class Run:
         """The Pulumi engine."""
         from .stacks import PulumiEngine
 
-        return PulumiEngine(self.project, self.environment, self.toolchain, self.environ)
+        return PulumiEngine(self.project, self.environment, self.toolchain, self.environ, disposable=self.policy.drops)
 
     def start_server(self) -> ServerStatus | None:
         """Starts the embedded server if the stack lives there and it does not run; gives its status then."""

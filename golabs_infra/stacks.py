@@ -1,177 +1,103 @@
-"""The Pulumi engine: drives the real project through the Automation API, and turns its events into plain values.
+"""The Pulumi engine: drives the real project through the CLI, and explains what it refuses in words of ours.
 
 It declares no resource itself (`program` does) and prints nothing; what the engine reports goes to a callback.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
-import signal
 import socket
 import subprocess
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pulumi import automation
-from pulumi.automation import events
 from pydantic import SecretStr
 
 from . import connections
+from .engine_events import Listener, Report
 from .errors import EngineError, GolabsError
 from .policy import DEMONSTRATION_ENVIRONMENT, TST_PASSPHRASE
 from .project import PROJECT_NAME, Project
+from .pulumi_command import Ended, PulumiCommand
 from .stackfile import StackFile, stack_passphrase
 from .toolchain import Toolchain, pulumi_variables
 
 _LOCK = re.compile(r"created by (?P<user>\S+)@(?P<host>\S+) \(pid (?P<pid>\d+)\)")
-_NO_DATABASE = "(3D000)"
-"""PostgreSQL's code for a database that does not exist, as the provider quotes it."""
-_ENGINE_NOISE = (
-    "program exited with non-zero exit code",
-    "an unhandled error occurred",
-    "update failed",
-    "preview failed",
-)
-_SYMBOLS = {"create": "+", "import": "=", "update": "~", "delete": "-", "replace": "±", "discard": "o", "same": " "}
-_SILENT_OPERATIONS = frozenset(
-    {"same", "read", "refresh", "read-replacement", "discard-replaced", "remove-pending-replace"}
-)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One resource operation as the engine reports it: its symbol, the operation, and the resource."""
-
-    operation: str
-    type: str
-    name: str
-
-    @property
-    def kind(self) -> str:
-        """The last part of the type: Role, Grant."""
-        return self.type.rpartition(":")[2]
-
-    @property
-    def is_internal(self) -> bool:
-        """Whether the engine keeps it for itself: providers, components, the stack; nothing on the server."""
-        return self.type.startswith(("pulumi:", "golabs:", "random:index/randomBytes:"))
-
-    @property
-    def symbol(self) -> str:
-        """`+` create, `=` import, `~` update, `-` delete, `o` forgotten and left in place."""
-        return _SYMBOLS.get(self.operation.removesuffix("-replaced").removesuffix("-replacement"), "~")
-
-
-@dataclass(frozen=True)
-class Notice:
-    """A warning or an error of the program, a provider or the engine."""
-
-    severity: str
-    message: str
-
-
-Listener = Callable[[Step | Notice], None]
-
-
-@dataclass
-class Report:
-    """What a run of the engine did."""
-
-    steps: list[Step] = field(default_factory=list)
-    notices: list[Notice] = field(default_factory=list)
-    summary: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def errors(self) -> list[str]:
-        """The messages of errors, without the engine's own echo of them."""
-        messages = [notice.message for notice in self.notices if notice.severity == "error"]
-        return [text for text in dict.fromkeys(messages) if not any(noise in text for noise in _ENGINE_NOISE)]
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything but unchanged resources was reported."""
-        return any(count for operation, count in self.summary.items() if operation != "same")
+_ABSENT = ("(3D000)", "(3F000)", "(42704)")
+"""PostgreSQL's codes for a database, a schema or a user that does not exist, as the provider quotes them."""
+_NO_CHECKPOINTS = {"PULUMI_SKIP_CHECKPOINTS": "true"}
+_IN_ONE_GO = ("--yes", "--skip-preview")
 
 
 class PulumiEngine:
-    """One stack of the project on the user's backend."""
+    """One stack of the project on the user's backend.
 
-    def __init__(self, project: Project, environment: str, toolchain: Toolchain, environ: Mapping[str, str]) -> None:
+    `disposable`: all of it can be rebuilt, so the engine writes the state once, at a run's end, and not twice with each
+    step, which takes most of the time of a large stack. A run that is killed leaves the state of the run before it.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        environment: str,
+        toolchain: Toolchain,
+        environ: Mapping[str, str],
+        *,
+        disposable: bool = False,
+    ) -> None:
         self._project = project
         self._environment = environment
         self._toolchain = toolchain
+        self._disposable = disposable
         self._variables = pulumi_variables(project, environment, toolchain, environ)
         self._effective = {**environ, **self._variables}
-        self._opened: automation.Stack | None = None
+        self._checkpoints = {} if not disposable or _NO_CHECKPOINTS.keys() & environ.keys() else _NO_CHECKPOINTS
 
     def preview(self, listener: Listener) -> Report:
         """What `up` would do; nothing is written."""
-        return self._run("preview", lambda stack, on_event: stack.preview(color="never", on_event=on_event), listener)
+        return self._stream("preview", [], listener)
 
     def up(self, listener: Listener, *, confirmation: str | None = None) -> Report:
         """Applies the program. `confirmation` is handed to it for guarded environments."""
-        extra = {"GOLABS_CONFIRM": confirmation} if confirmation else {}
-        return self._run(
-            "up",
-            lambda stack, on_event: stack.up(
-                color="never", on_event=on_event, show_secrets=False, suppress_outputs=True
-            ),
-            listener,
-            extra,
-        )
+        variables = {"GOLABS_CONFIRM": confirmation} if confirmation else {}
+        try:
+            return self._stream("up", _IN_ONE_GO, listener, variables)
+        except EngineError as error:
+            if not self._disposable or not _speaks_of_absent(error):
+                raise
+        # The state has what a killed run dropped already, or somebody else did.
+        return self._stream("up", [*_IN_ONE_GO, "--refresh"], listener, variables)
 
     def forget(self) -> None:
         """Empties the state of a disposable stack whose server is gone. No server is touched, or even looked at."""
-        workspace = self._open().workspace
-        words = ["state", "delete", "--all", "--yes", "--stack", self._environment]
-        try:
-            workspace.pulumi_command.run(words, workspace.work_dir, workspace.env_vars)
-        except automation.CommandError as error:
-            raise self._explained("state delete", error, Report()) from None
+        self._run("state delete", ["state", "delete", "--all", "--yes"])
 
     def destroy(self, listener: Listener) -> Report:
         """Destroys the stack's resources, as their options in the state permit."""
         try:
-            return self._destroy(listener, refresh=False)
+            return self._stream("destroy", _IN_ONE_GO, listener)
         except EngineError as error:
-            if _NO_DATABASE not in error.what:
+            if not _speaks_of_absent(error):
                 raise
-        # Somebody has dropped the database: its users are still to be dropped.
-        return self._destroy(listener, refresh=True)
-
-    def _destroy(self, listener: Listener, *, refresh: bool) -> Report:
-        return self._run(
-            "destroy",
-            lambda stack, on_event: stack.destroy(
-                color="never", on_event=on_event, show_secrets=False, suppress_outputs=True, refresh=refresh
-            ),
-            listener,
-        )
+        # Somebody has dropped the database, or a user: the rest is still to be dropped.
+        return self._stream("destroy", [*_IN_ONE_GO, "--refresh"], listener)
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets in clear."""
-        stack = self._open()
-        try:
-            return {name: output.value for name, output in stack.outputs().items()}
-        except automation.CommandError as error:
-            raise self._explained("stack output", error, Report()) from None
+        given: dict[str, Any] = json.loads(self._run("stack output", ["stack", "output", "--json", "--show-secrets"]))
+        return given
 
     def config(self) -> dict[str, object]:
         """The stack's configuration of our namespace, decrypted by the CLI (any secrets provider)."""
-        stack = self._open()
-        try:
-            given = stack.get_all_config()
-        except automation.CommandError as error:
-            raise self._explained("config", error, Report()) from None
+        given = json.loads(self._run("config", ["config", "--json", "--show-secrets"]))
         prefix = f"{PROJECT_NAME}:"
         return {
-            name.removeprefix(prefix): SecretStr(value.value) if value.secret else value.value
-            for name, value in given.items()
+            name.removeprefix(prefix): SecretStr(entry["value"]) if entry["secret"] else entry["value"]
+            for name, entry in given.items()
             if name.startswith(prefix)
         }
 
@@ -188,15 +114,12 @@ class PulumiEngine:
 
     def prepare(self) -> dict[str, str]:
         """Makes backend folder and stack, and gives what a shell must export for plain `pulumi` commands."""
-        self._open()
+        self._run("stack select", ["stack", "select", "--create"])
         return self._variables
 
-    def _open(self) -> automation.Stack:
-        if self._opened is None:
-            self._opened = self._select()
-        return self._opened
-
-    def _select(self) -> automation.Stack:
+    @cached_property
+    def _command(self) -> PulumiCommand:
+        """The CLI, once all is there that its commands need but the stack, which is made when it is missed."""
         cli = self._toolchain.cli
         if cli is None:
             raise EngineError("the Pulumi CLI was not found", mend="golabs setup")
@@ -210,51 +133,52 @@ class PulumiEngine:
             )
         if self._effective.get("PULUMI_BACKEND_URL") == self._project.state_url:
             self._project.state_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            command = automation.PulumiCommand(root=_root_of(cli), skip_version_check=True)
-            return automation.create_or_select_stack(
-                self._environment,
-                work_dir=str(self._project.root),
-                opts=automation.LocalWorkspaceOptions(env_vars=self._variables, pulumi_command=command),
-            )
-        except automation.CommandError as error:
-            raise self._explained("stack select", error, Report()) from None
+        return PulumiCommand(cli, self._project.root, self._effective)
 
-    def _run(
-        self,
-        what: str,
-        command: Callable[[automation.Stack, Callable[[events.EngineEvent], None]], object],
-        listener: Listener,
-        variables: Mapping[str, str] | None = None,
+    def _with_stack(self, call: Callable[[], Ended]) -> Ended:
+        """Runs a command on the stack; makes the stack only when the backend turns out to have none of that name."""
+        ended = call()
+        if not ended.lacks_stack:
+            return ended
+        made = self._command.run(["stack", "init", "--stack", self._environment])
+        if made.code:
+            raise self._explained("stack init", made, Report())
+        return call()
+
+    def _run(self, what: str, words: list[str]) -> str:
+        """Runs a command that asks nothing, and gives what it printed."""
+        command = self._command
+        ended = self._with_stack(lambda: command.run([*words, "--stack", self._environment]))
+        if ended.code:
+            raise self._explained(what, ended, Report())
+        return ended.out
+
+    def _stream(
+        self, what: str, options: Sequence[str], listener: Listener, variables: Mapping[str, str] | None = None
     ) -> Report:
+        """Runs an operation of the engine and hands on what it reports, as it comes."""
         report = Report()
 
-        def on_event(event: events.EngineEvent) -> None:
-            for item in _items(event, report):
+        def on_event(event: Mapping[str, Any]) -> None:
+            if (item := report.take(event)) is not None:
                 listener(item)
 
-        stack = self._open()
-        stack.workspace.env_vars = {**self._variables, **(variables or {})}
-        interrupted: list[int] = []
-        try:
-            with _noted(signal.SIGINT, interrupted):
-                command(stack, on_event)
-        except automation.CommandError as error:
-            if not interrupted:
-                raise self._explained(what, error, report) from None
-        finally:
-            stack.workspace.env_vars = self._variables
-        if interrupted:
+        command = self._command
+        words = [what, *options, "--stack", self._environment]
+        ended = self._with_stack(lambda: command.stream(words, on_event, {**self._checkpoints, **(variables or {})}))
+        if ended.interrupted:
             raise EngineError(
                 f"pulumi {what} was interrupted and has ended in order; what was done until then stays",
                 where=self._environment,
                 mend=f"golabs {what} {self._environment} picks up from there",
             )
+        if ended.code:
+            raise self._explained(what, ended, report)
         return report
 
-    def _explained(self, what: str, error: automation.CommandError, report: Report) -> GolabsError:
+    def _explained(self, what: str, ended: Ended, report: Report) -> GolabsError:
         """An engine failure as one error: the program's own message where there is one, else what the CLI said."""
-        text = str(error)
+        text = f"{ended.err}\n{ended.out}"
         if lock := _LOCK.search(text):
             return _lock_error(self._environment, lock, text)
         if report.errors:
@@ -281,58 +205,20 @@ class PulumiEngine:
         return EngineError(f"pulumi {what} failed: {_cli_words(text)}", where=self._environment)
 
 
-@contextmanager
-def _noted(wanted: int, received: list[int]) -> Iterator[None]:
-    """Notes a signal instead of ending: the CLI at the same terminal gets it too, and has to come to its end in order."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(wanted, lambda number, frame: received.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(wanted, before)
+def _speaks_of_absent(error: EngineError) -> bool:
+    return any(code in error.what for code in _ABSENT)
 
 
 def install_cli(root: Path) -> None:
     """Downloads and installs the CLI below `root` by Pulumi's own installer. Raises EngineError with its last words."""
+    from pulumi import automation
+
     try:
         automation.PulumiCommand.install(root=str(root), skip_version_check=True)
     except (OSError, subprocess.SubprocessError) as error:
         output = getattr(error, "output", None)
         words = output.decode(errors="replace").strip() if output else str(error)
         raise EngineError(words.splitlines()[-1] if words else type(error).__name__) from error
-
-
-def _root_of(cli: Path) -> str | None:
-    """The folder above `bin`, as the Automation API wants it; None for a CLI that is elsewhere on PATH."""
-    return str(cli.parent.parent) if cli.parent.name == "bin" else None
-
-
-def _items(event: events.EngineEvent, report: Report) -> list[Step | Notice]:
-    """What of an engine event a user wants to see; all of it is kept in the report."""
-    if (finished := event.res_outputs_event) is not None and not finished.planning:
-        operation = finished.metadata.op.value
-        if operation not in _SILENT_OPERATIONS:
-            return [_add_step(report, operation, finished.metadata)]
-    elif (planned := event.resource_pre_event) is not None and planned.planning:
-        operation = planned.metadata.op.value
-        if operation not in _SILENT_OPERATIONS:
-            return [_add_step(report, operation, planned.metadata)]
-    elif (said := event.diagnostic_event) is not None and said.severity in ("warning", "error"):
-        notice = Notice(said.severity, re.sub(r"<\{%.*?%\}>", "", said.message).strip().removeprefix("error: "))
-        if notice not in report.notices and "from $PATH at" not in notice.message:
-            report.notices.append(notice)
-            return [notice]
-    elif (ended := event.summary_event) is not None:
-        report.summary.update({str(operation): count for operation, count in ended.resource_changes.items()})
-    return []
-
-
-def _add_step(report: Report, operation: str, metadata: events.StepEventMetadata) -> Step:
-    step = Step(operation, metadata.type, metadata.urn.rpartition("::")[2])
-    report.steps.append(step)
-    return step
 
 
 def _lock_error(environment: str, lock: re.Match[str], text: str) -> EngineError:
@@ -360,14 +246,13 @@ def _alive(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    try:  # where there is /proc, it tells a process that is dead but that nobody has asked how it ended
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (OSError, IndexError):
+        return True
 
 
 def _cli_words(text: str) -> str:
-    """The CLI's own error lines out of the Automation API's account of a failed command."""
-    lines = [line.strip() for line in text.splitlines()]
-    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error:")]
-    if errors:
-        return "; ".join(dict.fromkeys(errors))
-    stderr = text.partition("stderr:")[2].strip()
-    return stderr or text.strip()
+    """The CLI's own error lines out of everything that it printed."""
+    errors = [line.strip().removeprefix("error: ") for line in text.splitlines() if line.strip().startswith("error:")]
+    return "; ".join(dict.fromkeys(errors)) or text.strip()

@@ -192,6 +192,10 @@ class Checkout:
 
     def connection_texts(self, stack: str) -> dict[str, str]:
         """The connection files' names and texts."""
+        return {name: text for name, text in self.output(stack).items() if not name.endswith(".sql")}
+
+    def output(self, stack: str) -> dict[str, str]:
+        """The names and texts of everything that a run has written for its users."""
         return {path.name: path.read_text() for path in sorted(self.project.output_folder(stack).glob("*"))}
 
     # ---- the stack's file

@@ -109,7 +109,10 @@ def test_services_come_change_retire_and_go_in_tst(checkout: Checkout, server: E
     assert passwords(checkout.connections("tst")).items() <= passwords(records).items()
     assert sorted(path.name for path in checkout.project.output_folder("tst").iterdir()) == [
         "billing-connections.yaml",
+        "billing.sql",
+        "database.sql",
         "order-connections.yaml",
+        "order.sql",
     ], gone
     assert not {user for user in users(server) if user.startswith("catalog")}
     assert rows(server, "SELECT 1 FROM pg_namespace WHERE nspname IN ('catalog', 'extensions')", "go-labs-tst") == []

@@ -62,26 +62,93 @@ def test_the_lock_of_a_dead_run_and_of_a_live_one_are_told_apart(checkout: Check
     login(checkout.connections("tst")["billing"], "app").close()
 
 
-def test_golabs_waits_for_the_engine_to_end_in_order_when_it_is_interrupted(
+@pytest.mark.parametrize(
+    ("moment", "before", "services"),
+    [
+        (r"\+ Role ", [], ["billing", "catalog"]),
+        (r"\+ Schema ", [], ["billing", "catalog"]),
+        (r"\+ Role order", ["billing", "catalog"], ["billing", "catalog", "order"]),
+        (r"- Schema ", ["billing", "catalog", "order"], ["billing"]),
+    ],
+    ids=["users", "schemas", "a service more", "services less"],
+)
+def test_a_killed_golabs_up_of_a_disposable_stack_leaves_the_state_before_it_and_converges(
+    moment: str, before: list[str], services: list[str], checkout: Checkout, server: Endpoint
+) -> None:
+    checkout.services("tst", *(before or services))
+    checkout.point_at("tst", server)
+    if before:
+        checkout.golabs("up", "tst")
+        checkout.services("tst", *services)
+    else:
+        checkout.init("tst")
+    state, files, known = checkout.resources("tst"), checkout.connection_texts("tst"), checkout.connections("tst")
+
+    _killed_golabs(checkout, "up", moment)
+    assert checkout.resources("tst") == state, "it is written at the end of a run"
+    left = {name: text for name, text in checkout.connection_texts("tst").items() if not name.startswith(".")}
+    assert left.items() <= files.items(), "connection files are whole, and of the run before"
+
+    refused = checkout.golabs("up", "tst", fails=True)
+    assert "a run that is dead" in refused.text, refused
+    assert _follow(checkout, refused, "tst").code == 0
+    checkout.golabs("up", "tst")
+    records = checkout.connections("tst")
+    assert set(records) == set(services)
+    assert users(server) == {f"{service}_{kind}_tst_user" for service in services for kind in ("migration", "app")}
+    assert all(records[service] == known[service] for service in known.keys() & records.keys()), "passwords stay"
+    assert {path.name for path in checkout.project.output_folder("tst").iterdir()} == {
+        "database.sql",
+        *(f"{service}{ending}" for service in services for ending in ("-connections.yaml", ".sql")),
+    }
+    for record in records.values():
+        migrate(record)
+        can_work(record)
+    checkout.unchanged("tst", "--refresh")
+
+
+def test_a_killed_golabs_destroy_of_a_disposable_stack_is_finished_by_the_next(
     checkout: Checkout, server: Endpoint
 ) -> None:
+    checkout.services("tst", "billing", "catalog", "order")
     checkout.point_at("tst", server)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "golabs_infra", "up", "tst"],
-        cwd=checkout.root,
-        env=dict(checkout.environ),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    checkout.golabs("up", "tst")
+    _killed_golabs(checkout, "destroy", "- Database ", "--yes")
+    assert databases(server) == set()
+    refused = checkout.golabs("destroy", "tst", "--yes", fails=True)
+    assert "a run that is dead" in refused.text, refused
+    assert _follow(checkout, refused, "tst").code == 0
+    checkout.golabs("destroy", "tst", "--yes")
+    assert databases(server) == users(server) == set()
+    assert checkout.resources("tst") == {}
+
+
+def test_a_killed_golabs_up_of_any_other_stack_has_what_it_made_in_the_state(
+    checkout: Checkout, server: Endpoint
+) -> None:
+    checkout.services("dev", "billing")
+    checkout.init("dev")
+    checkout.point_at("dev", server)
+    _killed_golabs(checkout, "up", r"\+ Database ", stack="dev")
+    kinds = {resource["type"].rpartition(":")[2] for resource in checkout.resources("dev").values()}
+    assert {"RandomPassword", "Role", "Database"} <= kinds
+    checkout.pulumi("cancel", "--yes", stack="dev")
+    checkout.golabs("up", "dev")
+    login(checkout.connections("dev")["billing"], "app").close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_golabs_waits_for_the_engine_to_end_in_order_when_it_is_interrupted(
+    number: signal.Signals, checkout: Checkout, server: Endpoint
+) -> None:
+    checkout.point_at("tst", server)
+    process = _started_golabs(checkout, "up", "tst")
+    said = _heard(process, "Role")
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)  # as a service manager does
     assert process.stdout is not None
-    said = ""
-    for line in process.stdout:
-        said += line
-        if "Role" in line:
-            break
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     said += process.stdout.read()
     process.stdout.close()
     assert process.wait() == 1, said
@@ -89,6 +156,9 @@ def test_golabs_waits_for_the_engine_to_end_in_order_when_it_is_interrupted(
     assert "Traceback" not in said
     assert not checkout.project.output_folder("tst").exists()
     assert not list((checkout.project.state_folder / ".pulumi" / "locks").rglob("*.json")), "no lock is left"
+    assert users(server), "it was interrupted after it had begun"
+    kinds = [resource["type"].rpartition(":")[2] for resource in checkout.resources("tst").values()]
+    assert kinds.count("Role") == len(users(server)), "what was done until then is in the state"
     checkout.up("tst")
     for record in checkout.connections("tst").values():
         login(record, "app").close()
@@ -149,17 +219,48 @@ def _killed_up(checkout: Checkout, moment: str, stack: str = "dev") -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
+    _kill_at(process, moment)
+
+
+def _killed_golabs(checkout: Checkout, command: str, moment: str, *options: str, stack: str = "tst") -> None:
+    """Starts a command of golabs and kills it and the engine with SIGKILL, as `_killed_up` does."""
+    _kill_at(_started_golabs(checkout, command, stack, *options), moment)
+
+
+def _started_golabs(checkout: Checkout, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "golabs_infra", *words],
+        cwd=checkout.root,
+        env={**checkout.environ, **checkout.golabs_variables(words)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _heard(process: subprocess.Popen[str], moment: str) -> str:
+    """What a process prints until it prints what `moment` describes."""
     assert process.stdout is not None
     said = ""
     for line in process.stdout:
         said += line
         if re.search(moment, line):
-            break
+            return said
+    pytest.fail(f"it ended before {moment} was seen:\n{said}")
+
+
+def _kill_at(process: subprocess.Popen[str], moment: str) -> None:
+    """Kills a process and its engine with SIGKILL as soon as it prints what `moment` describes."""
+    said = _heard(process, moment)
+    os.killpg(process.pid, signal.SIGSTOP)  # it goes no further while its plugins are looked for
     started = _below(process.pid)
-    process.send_signal(signal.SIGKILL)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.stdout is not None
     process.stdout.close()
-    assert process.wait() == -signal.SIGKILL, f"it ended before {moment} was seen:\n{said}"
+    assert process.wait() == -signal.SIGKILL, f"it ended before it was killed:\n{said}"
     time.sleep(0.5)  # what it had begun on the server comes to its end
     for pid in started:  # plugins outlive their engine by minutes
         with suppress(ProcessLookupError):

@@ -31,10 +31,10 @@ def test_both_engines_leave_the_same_catalogs_and_take_over_from_each_other(
 
     # made by the direct engine, taken over by pulumi
     checkout.golabs("up", "tst", "--engine", "direct")
-    direct, files, stored = snapshot(server, "go-labs-tst"), checkout.connection_texts("tst"), verifiers(server)
+    direct, files, stored = snapshot(server, "go-labs-tst"), checkout.output("tst"), verifiers(server)
     checkout.up("tst")
     assert snapshot(server, "go-labs-tst") == direct, "a takeover changes nothing"
-    assert checkout.connection_texts("tst") == files
+    assert checkout.output("tst") == files
     if admin == "limited":
         assert len(stored) == len(verifiers(server))
     unchanged = checkout.golabs("up", "tst", "--engine", "direct", "--json")

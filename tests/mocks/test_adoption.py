@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import replace
 
 import pytest
@@ -131,7 +132,38 @@ def test_a_disposable_environment_takes_any_user_over_and_gives_it_a_new_passwor
     configure(engine, server)
     run = up(engine, "tst")
     assert run.one(ROLE, "billing-app").import_id == "billing_app_tst_user"
+    made = passwords(run)
+    assert all(re.fullmatch(r"[A-Za-z0-9]{32}", password) for password in made.values())
+    assert KEPT_PASSWORD not in made.values()
+    assert len(set(made.values())) == len(made) == 2
+
+
+@pytest.mark.parametrize("environment", ["tst", "dev", "qua", "prd"])
+def test_new_passwords_are_resources_but_in_disposable_stacks_which_may_lose_them(
+    engine: FakeEngine, server: Endpoint, monkeypatch: pytest.MonkeyPatch, environment: str
+) -> None:
+    confirm(monkeypatch, environment)
+    configure(engine, server)
+    run = up(engine, environment)
+    assert set(run.of(RANDOM_PASSWORD)) == (set() if environment == "tst" else {"billing-app", "billing-migration"})
+
+
+def test_a_password_that_is_in_a_disposable_stacks_state_already_stays_the_resource_that_it_is(
+    engine: FakeEngine, server: Endpoint
+) -> None:
+    configure(engine, server)
+    engine.state = state_of("tst", generated={"billing-app": generated_password("billing-app")})
+    run = up(engine, "tst")
+    assert set(run.of(RANDOM_PASSWORD)) == {"billing-app"}
     assert passwords(run)["billing_app_tst_user"] == generated_password("billing-app")
+
+
+def test_what_a_disposable_stack_was_given_once_is_given_again(engine: FakeEngine, server: Endpoint) -> None:
+    configure(engine, server)
+    first = up(engine, "tst")
+    make_real(server, first)
+    engine.state = first.state
+    assert passwords(up(engine, "tst")) == passwords(first)
 
 
 @pytest.mark.parametrize("environment", ["tst", "dev", "qua", "prd"])

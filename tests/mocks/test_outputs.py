@@ -87,8 +87,13 @@ def files(project: Project, environment: str = "tst") -> dict[str, Any]:
     """The connection files by service."""
     return {
         path.name.removesuffix("-connections.yaml"): yaml.safe_load(path.read_text(encoding="utf-8"))
-        for path in project.output_folder(environment).glob("*")
+        for path in project.output_folder(environment).glob("*-connections.yaml")
     }
+
+
+def scripts(project: Project, environment: str = "tst") -> set[str]:
+    """What the SQL scripts that are there are for."""
+    return {path.stem for path in project.output_folder(environment).glob("*.sql")}
 
 
 def written(project: Project) -> list[Path]:
@@ -197,6 +202,7 @@ def test_the_file_of_a_removed_service_goes_only_where_the_service_is_dropped(
     smaller = some_settings(environment, services=["billing"])
     bench.declare(environment, decision=a_decision(smaller, removed=["order"]), services=["billing"])
     assert set(files(project, environment)) == ({"billing"} if goes else {"billing", "order"})
+    assert scripts(project, environment) == ({"database", "billing"} if goes else {"database", "billing", "order"})
 
 
 def test_a_preview_removes_no_file(bench: Bench, project: Project) -> None:
@@ -204,6 +210,7 @@ def test_a_preview_removes_no_file(bench: Bench, project: Project) -> None:
     decision = a_decision(some_settings(services=["billing"]), removed=["order"])
     bench.declare(decision=decision, services=["billing"], preview=True)
     assert set(files(project)) == {"billing", "order"}
+    assert scripts(project) == {"database", "billing", "order"}
 
 
 def test_files_that_can_not_be_written_are_a_readable_error(bench: Bench, project: Project) -> None:

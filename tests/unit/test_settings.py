@@ -631,8 +631,7 @@ def test_a_bad_service_name_with_a_password_is_told_and_no_more() -> None:
 @pytest.mark.parametrize("name", ["public", "information_schema", "extensions", "pg_stat"])
 def test_a_reserved_schema_name_is_told(name: str) -> None:
     assert only_fault("tst", services=[name]) == (
-        f"services[0]: '{name}' is a reserved name"
-        f" | choose another name for the service, such as 'service_{name}'"
+        f"services[0]: '{name}' is a reserved name | choose another name for the service, such as 'service_{name}'"
     )
 
 

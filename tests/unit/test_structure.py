@@ -20,8 +20,9 @@ NAME = "golabs_infra"
 ORDER = [
     *("errors", "names", "policy", "project", "endpoint", "files", "passphrase", "passwords", "proofs"),
     *("stackfile", "config_keys", "settings", "model", "connecting", "inspection", "changes", "plan", "sql", "wording"),
-    *("connections", "script", "adoption", "identity", "server_*", "server", "target", "applying", "direct", "verification", "report"),
-    *("components.*", "components", "program", "toolchain", "engines", "stacks", "installer"),
+    *("connections", "script", "adoption", "identity", "server_*", "server", "target", "applying", "direct"),
+    *("verification", "report", "engine_events", "pulumi_command", "components.*", "components", "program"),
+    *("toolchain", "engines", "stacks", "installer"),
     *("runs", "doctor", "console", "account", "cli", "__main__"),
 ]
 """Each module imports only what stands before it. A module that is not named is held to there being no circle."""

@@ -1,0 +1,123 @@
+"""Runs the Pulumi CLI: one command as a process of its own, its events as they come, and how it ended.
+
+A run costs what the CLI costs and no more: Pulumi's Automation API would ask the CLI for its version before each
+command, and for the outputs and the history after it. What the words and events mean is for others to know.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+EventHandler = Callable[[Mapping[str, Any]], None]
+DRIVEN_VARIABLE = "GOLABS_DRIVEN"
+"""Tells the program that its run is shown by golabs, where debugging messages have no reader."""
+_STREAM = {"PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true", DRIVEN_VARIABLE: "true"}
+"""Without the first a preview would print one digest at its end instead of events."""
+_NO_SUCH_STACK = "no stack named"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended; `out` leaves the events out."""
+
+    code: int
+    out: str
+    err: str
+    interrupted: bool
+
+    @property
+    def lacks_stack(self) -> bool:
+        """Whether it failed because there is no such stack on the backend."""
+        return self.code != 0 and _NO_SUCH_STACK in self.err
+
+
+@dataclass(frozen=True)
+class PulumiCommand:
+    """The CLI, in a project's folder, with all that its commands find in their environment."""
+
+    cli: Path
+    folder: Path
+    environ: Mapping[str, str]
+
+    def run(self, words: Sequence[str], variables: Mapping[str, str] | None = None) -> Ended:
+        """Runs a command that asks nothing."""
+        return self._run(words, variables or {}, None)
+
+    def stream(self, words: Sequence[str], on_event: EventHandler, variables: Mapping[str, str] | None = None) -> Ended:
+        """Runs an operation of the engine. What `on_event` raises is raised when the engine has come to its end."""
+        return self._run([*words, "--json"], {**_STREAM, **(variables or {})}, on_event)
+
+    def _run(self, words: Sequence[str], variables: Mapping[str, str], on_event: EventHandler | None) -> Ended:
+        out: list[str] = []
+        failures: list[Exception] = []
+        with (
+            tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
+            subprocess.Popen(  # noqa: S603  (Pulumi's own CLI, found by find_toolchain)
+                [str(self.cli), *words, "--non-interactive"],
+                cwd=self.folder,
+                env={**self.environ, **variables},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                encoding="utf-8",
+                errors="replace",
+            ) as process,
+            _ending_in_order(process) as interruptions,
+        ):
+            for line in process.stdout or ():
+                event = _event(line) if on_event else None
+                if on_event is None or event is None:
+                    out.append(line)
+                elif not failures:
+                    try:
+                        on_event(event)
+                    except Exception as failure:  # a listener that fails must not cut the engine's run short
+                        failures.append(failure)
+            code = process.wait()
+            said.seek(0)
+            ended = Ended(code, "".join(out), said.read(), bool(interruptions))
+        if failures:
+            raise failures[0]
+        return ended
+
+
+def _event(line: str) -> Mapping[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+@contextmanager
+def _ending_in_order(process: subprocess.Popen[str]) -> Iterator[list[int]]:
+    """Notes signals instead of ending on them: the CLI has to come to its end in order, and writes its state then.
+
+    An interrupt reaches the CLI at the same terminal by itself; a request to end is handed on to it.
+    """
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        if number == signal.SIGTERM:
+            process.send_signal(signal.SIGTERM)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,66 @@
+"""How the CLI is run: its events as they come, everything else kept, and nothing that cuts its run short."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from golabs_infra.pulumi_command import PulumiCommand
+
+Cli = Callable[[str], PulumiCommand]
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """A CLI that does what a shell script says."""
+
+    def make(script: str) -> PulumiCommand:
+        path = tmp_path / "pulumi"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        return PulumiCommand(path, tmp_path, {"PATH": "/usr/bin:/bin", "OF_USERS": "own"})
+
+    return make
+
+
+def test_a_command_ends_with_its_code_and_both_outputs_and_is_never_asked(cli: Cli, tmp_path: Path) -> None:
+    ended = cli('pwd; echo "$@ $OF_USERS $MORE"; echo "error: no" >&2; read answer || exit 3').run(
+        ["config"], {"MORE": "given"}
+    )
+    assert (ended.code, ended.err, ended.interrupted) == (3, "error: no\n", False)
+    assert ended.out == f"{tmp_path}\nconfig --non-interactive own given\n"
+
+
+def test_events_are_handed_on_as_they_come_and_other_lines_are_kept(cli: Cli) -> None:
+    seen: list[tuple[Mapping[str, Any], float]] = []
+    command = cli("""echo '{"sequence": 0}'; sleep 0.3; echo 'a word'; echo '{"sequence": 1}'; echo '[1]'""")
+    ended = command.stream(["up"], lambda event: seen.append((event, time.monotonic())))
+    assert [event for event, _ in seen] == [{"sequence": 0}, {"sequence": 1}]
+    assert seen[1][1] - seen[0][1] > 0.2
+    assert (ended.code, ended.out) == (0, "a word\n[1]\n")
+
+
+def test_a_listener_that_fails_does_not_cut_the_engines_run_short(cli: Cli, tmp_path: Path) -> None:
+    def broken(event: Mapping[str, Any]) -> None:
+        raise BrokenPipeError
+
+    line = '{"sequence": 0}'
+    command = cli(f"for i in $(seq 9999); do echo '{line}'; done; touch ended")
+    with pytest.raises(BrokenPipeError):
+        command.stream(["up"], broken)
+    assert (tmp_path / "ended").exists()
+
+
+def test_a_talkative_cli_is_read_to_its_end(cli: Cli) -> None:
+    ended = cli("seq 99999; seq 99999 >&2").run(["about"])
+    assert (len(ended.out.splitlines()), len(ended.err.splitlines())) == (99999, 99999)
+
+
+@pytest.mark.parametrize(("code", "said", "lacks"), [(6, "no stack named 'tst' found", True), (255, "locked", False)])
+def test_a_stack_that_is_not_there_is_told_from_other_failures(cli: Cli, code: int, said: str, lacks: bool) -> None:
+    ended = cli(f'echo "error: {said}" >&2; exit {code}').run(["stack"])
+    assert (ended.code, ended.lacks_stack) == (code, lacks)
