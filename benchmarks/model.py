@@ -11,10 +11,11 @@ from golabs_infra.connecting import connect_admin
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.inspection import Cluster, Live, look_at, read_live
 from golabs_infra.model import Desired, expand
+from golabs_infra.names import rebuilt_name
 from golabs_infra.passwords import random_salt, scram_verifier
 from golabs_infra.plan import plan, plan_database, plan_rebuild
 from golabs_infra.settings import read_settings
-from golabs_infra.sql import batches
+from golabs_infra.sql import as_text, batches
 from golabs_infra.stackfile import RawConfig
 from golabs_infra.wording import describe
 
@@ -46,11 +47,13 @@ def script(endpoint: Endpoint, listed: Sequence[Service]) -> str:
 
 
 def reset_script(endpoint: Endpoint, listed: Sequence[Service]) -> str:
-    """The statements that `golabs reset` would send now: the database is dropped and built again, the users stay."""
+    """The statements that `golabs reset` would send now: a new database takes the place of the old one, users stay."""
     wanted = desired(listed)
     cluster = _cluster(endpoint, wanted)
-    dropped = replace(cluster, database_exists=False)
-    return _script(plan_rebuild(wanted, Live(cluster)), plan(wanted, Live(dropped), {}))
+    create, swap = plan_rebuild(wanted, Live(cluster))
+    inside = plan(wanted, Live(replace(cluster, database_exists=False)), {})
+    built = _script(create, inside, rebuilt_name(DATABASE))
+    return "\n".join([built, f'\\connect "{endpoint.admin_database}"', *_rendered(swap, DATABASE), ""])
 
 
 def differences(endpoint: Endpoint, listed: Sequence[Service]) -> list[str]:
@@ -62,10 +65,10 @@ def _cluster(endpoint: Endpoint, wanted: Desired) -> Cluster:
     return look_at(endpoint, ENVIRONMENT, DATABASE, [role.name for role in wanted.roles])
 
 
-def _script(outside: Sequence[Change], inside: Sequence[Change]) -> str:
-    lines = [*_rendered(outside), f'\\connect "{DATABASE}"', "BEGIN;", *_rendered(inside), "COMMIT;", ""]
-    return "\n".join(lines)
+def _script(outside: Sequence[Change], inside: Sequence[Change], database: str = DATABASE) -> str:
+    connect = f'\\connect "{database}"'
+    return "\n".join([*_rendered(outside, database), connect, "BEGIN;", *_rendered(inside, database), "COMMIT;", ""])
 
 
-def _rendered(listed: Sequence[Change]) -> list[str]:
-    return [f"{statement.as_string()};" for _, together in batches(listed, DATABASE) for statement in together]
+def _rendered(listed: Sequence[Change], database: str) -> list[str]:
+    return [line for _, together in batches(listed, database) for line in as_text(together)]

@@ -16,12 +16,13 @@ from .console import Screen
 from .direct import Outcome
 from .engine_events import Notice, Report, Step
 from .errors import EngineError, PolicyError
+from .forgetting import forget_environment
 from .identity import forget_identity
 from .names import USER_KINDS, user_name
 from .plan import service_of
 from .policy import CONFIRMATION_VARIABLE
 from .runs import Run
-from .script import change_script, remove_scripts
+from .script import change_script
 from .wording import describe
 
 
@@ -64,13 +65,15 @@ class Account:
     def confirm_destroy(self, yes: bool) -> None:
         """Disposable environments: asks. Elsewhere there is nothing to lose; guarded ones were refused before."""
         if self._run.policy.drops and not yes:
-            question = f"drop the database {self._run.database} with all its data, and its users? Type yes:"
+            question = f"drop the database {self._run.database_in_words} with all its data, and its users? Type yes:"
             self._typed("yes", question, "destroy")
 
     def confirm_reset(self, yes: bool) -> None:
         """Asks: what is in the database will be gone."""
         if not yes:
-            question = f"drop the database {self._run.database} with all its data, and make it again empty? Type yes:"
+            question = (
+                f"drop the database {self._run.database_in_words} with all its data, and make it again empty? Type yes:"
+            )
             self._typed("yes", question, "reset")
 
     def _typed(self, expected: str, question: str, command: str) -> None:
@@ -138,10 +141,10 @@ class Account:
                 self._files = connections.write_files(run.project, run.environment, run.pulumi.records())
             self._warn(f"{run.database} and its users are left in place; the connection files keep their passwords")
         self._report(run.pulumi.destroy(self._heard))
-        forget_identity(run.project, run.environment)
         if run.policy.drops:
-            remove_scripts(run.project, run.environment)
-            connections.remove_files(run.project, run.environment)
+            forget_environment(run.project, run.environment)
+        else:
+            forget_identity(run.project, run.environment)
 
     def finish(self) -> None:
         """The closing line, and the JSON result."""

@@ -257,6 +257,8 @@ def _choose(
         in_use = user in memory.managed and generated in (known[:1] or (generated,))
         if free or in_use or proves(user, generated):
             return Password(Origin.GENERATED, None)
+    if exists and len(set(known)) > 1:  # they tell different things: the one that clients use now is worth most
+        known = tuple(sorted(known, key=lambda password: not proves(user, password)))
     for password in known:
         if free or proves(user, password):
             return Password(Origin.KEPT, password)

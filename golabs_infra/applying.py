@@ -91,7 +91,9 @@ class Applier:
                 for together, statements in batches(changes, self.database):
                     for change in together:
                         progress(change)
-                    sent += [(together, connection.execute(statement)) for statement in statements]
+                    for statement in statements:
+                        sent.append((together, connection.cursor()))
+                        sent[-1][1].execute(statement)
                 pipeline.sync()
             except psycopg.Error as refusal:
                 refusals.append(refusal)

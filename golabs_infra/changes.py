@@ -30,6 +30,14 @@ class CreateDatabase(Change):
 
 
 @dataclass(frozen=True)
+class RenameDatabase(Change):
+    """Puts a database in the place of one that was dropped. Outside of a transaction."""
+
+    name: str
+    to: str
+
+
+@dataclass(frozen=True)
 class AllowConnections(Change):
     """Opens a database that a destroy that failed had closed. Outside of a transaction."""
 

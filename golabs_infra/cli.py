@@ -70,9 +70,9 @@ class Invocation:
                 return find_project(installed)
             raise
 
-    def run(self, environment: str, engine: EngineChoice) -> Run:
+    def run(self, environment: str, engine: EngineChoice, *, asks_cli: bool = False) -> Run:
         """The command's view of an environment."""
-        return Run(self.project, environment, engine, os.environ)
+        return Run(self.project, environment, engine, os.environ, asks_cli)
 
 
 @app.callback()
@@ -219,7 +219,7 @@ def destroy(
 @app.command()
 def reset(context: typer.Context, environment: Environment, yes: Yes = False, as_json: AsJson = False) -> None:
     """Drop the database and make it again, empty, in a fraction of a second; users, passwords and state stay."""
-    run = _invocation(context).run(environment, EngineChoice.DIRECT)
+    run = _invocation(context).run(environment, EngineChoice.DIRECT, asks_cli=True)
     check_reset(run.policy, environment)
     account = Account(
         run, Screen(as_json), "a reset takes no other; users, passwords and Pulumi's state stay as they are"
@@ -241,8 +241,9 @@ def sql_(
     ] = False,
 ) -> None:
     """Print the SQL that builds ENV from nothing, for psql, and keep it in output/<env>/. It can be run again."""
-    run = _invocation(context).run(environment, EngineChoice.AUTO)
-    Screen().raw(environment_script(run.project, run.settings, service, with_verifiers=verifiers))
+    run = _invocation(context).run(environment, EngineChoice.DIRECT, asks_cli=True)
+    settings = run.settings if verifiers else run.settings_without_secrets
+    Screen().raw(environment_script(run.project, settings, service, with_verifiers=verifiers))
 
 
 @app.command()
@@ -336,20 +337,21 @@ def _exit_code(arguments: list[str]) -> int:
     if not arguments:
         app(args=["--help"], standalone_mode=False)
         return EXIT_USAGE
+    code = EXIT_FAILED
     try:
         result: Any = app(args=arguments, standalone_mode=False)
         if result == _INTERRUPTED:
             raise typer.Abort
-    except UsageError as error:
-        screen.error(str(error))
-        return EXIT_USAGE
+        code = result if isinstance(result, int) else 0
     except GolabsError as error:
+        code = EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
         screen.error(str(error))
-        return EXIT_FAILED
     except typer.TyperException as error:
+        code = EXIT_USAGE
         screen.error(f"{error.format_message()}\n  mend: golabs {' '.join(_commands(arguments))}--help")
-        return EXIT_USAGE
+    except OSError as error:
+        what = f"{error.filename or 'standard output'}: {error.strerror}"
+        screen.error(f"{what}\n  mend: free space or mend permissions there, and run this again")
     except (typer.Abort, KeyboardInterrupt):
         screen.error(INTERRUPTION)
-        return EXIT_FAILED
-    return result if isinstance(result, int) else 0
+    return code

@@ -235,4 +235,5 @@ EXAMPLES = KEYS | {
     "note": "why it is accepted",
     "until": "2027-01-31",
 }
-SECRET_KEYS = ("adminPassword", "passwords")
+ADMIN_PASSWORD = "adminPassword"  # noqa: S105  (a key's name)
+SECRET_KEYS = (ADMIN_PASSWORD, "passwords")

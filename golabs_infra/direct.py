@@ -6,7 +6,6 @@ picked up by the next run if that fails. An advisory lock makes two runs on one 
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -21,19 +20,21 @@ from pydantic import SecretStr
 from . import connections
 from .adoption import Decision, Memory, Origin, check_destroy, check_reset, check_rights, decide
 from .applying import Applier, Progress
-from .changes import Change, CreateRole, SetPassword
+from .changes import AlterRole, Change, CreateRole, DropDatabase, SetPassword
 from .connecting import connect_admin
 from .endpoint import Endpoint
-from .errors import ApplyError, GolabsError
-from .files import write_private
+from .errors import ApplyError, GolabsError, IdentityError
+from .forgetting import forget_environment
 from .identity import forget_identity, note_identity, recall_identity
 from .inspection import Cluster, Live, PasswordProver, read_cluster, read_live
 from .model import Desired, expand
+from .names import rebuilt_name
 from .passwords import generate, random_salt, scram_verifier
+from .pending import forget_pending, note_pending, recall_pending
 from .plan import plan, plan_database, plan_destroy, plan_rebuild
 from .project import Project
-from .proofs import forget_proofs, note_proofs, proof, recall_proofs
-from .script import remove_scripts, write_scripts
+from .proofs import note_proofs, proof, recall_proofs
+from .script import write_scripts
 from .settings import Settings
 
 
@@ -98,7 +99,7 @@ class DirectEngine:
         with connect_admin(self.endpoint) as admin, ThreadPoolExecutor(os.cpu_count()) as workers:
             survey = self._survey(admin, workers)
             cluster, decision = survey.cluster, survey.decision
-            changes = plan_database(self.desired, Live(cluster))
+            changes = [*self._leftovers(cluster), *plan_database(self.desired, Live(cluster))]
             if cluster.database_exists and not cluster.allows_connections:
                 unseen = (
                     f"{self.settings.database} allows no connections: what else is to change is not known before up"
@@ -123,13 +124,13 @@ class DirectEngine:
             cluster, decision = survey.cluster, survey.decision
             passwords = {user: password.value or SecretStr(generate()) for user, password in decision.passwords.items()}
             # Generated passwords are written down before a server knows them: a run that is killed loses none.
-            pending = self._write_pending(decision, passwords)
+            self._note_pending(decision, passwords)
             new = {
                 user: workers.submit(_new_verifier, password)
                 for user, password in passwords.items()
                 if survey.is_to_set(user)
             }
-            changes = plan_database(self.desired, Live(cluster))
+            changes = [*self._leftovers(cluster), *plan_database(self.desired, Live(cluster))]
             self._applier.one_by_one(admin, changes, progress)
             if changes:
                 cluster = self._cluster(admin)
@@ -144,10 +145,10 @@ class DirectEngine:
             clear = {user: password.get_secret_value() for user, password in passwords.items()}
             records = connections.build_records(self.desired, self.endpoint, clear)
             files = connections.write_files(self.project, environment, records, removed=self._removed(decision))
-            write_scripts(self.project, self.desired, self._removed(decision))
+            forget_pending(self.project, environment)
+            write_scripts(self.project, self.desired)
             set_now = {user: proof(verifier.result(), user, clear[user]) for user, verifier in new.items()}
             note_proofs(self.project, environment, survey.proves.proofs | set_now, self.settings.users)
-            pending.unlink(missing_ok=True)
         return Outcome((*changes, *inside), decision.warnings, tuple(files))
 
     def export(self) -> list[Path]:
@@ -175,40 +176,59 @@ class DirectEngine:
             kept = f"{self.settings.database} and its users are left in place on {self.endpoint.address}"
             return Outcome((), (f"{kept}; the connection files, which hold their passwords, are kept too",), ())
         with connect_admin(self.endpoint) as admin, self._applier.lock(admin):
-            changes = plan_destroy(self.desired, Live(self._cluster(admin)))
+            cluster = self._cluster(admin)
+            changes = [*self._leftovers(cluster), *plan_destroy(self.desired, Live(cluster))]
             self._applier.one_by_one(admin, changes, progress)
-            forget_identity(self.project, environment)
-            self._pending_file.unlink(missing_ok=True)
-            forget_proofs(self.project, environment)
-            remove_scripts(self.project, environment)
-            removed = connections.remove_files(self.project, environment)
+            removed = forget_environment(self.project, environment)
         return Outcome(tuple(changes), (), tuple(removed))
 
     def reset(self, progress: Progress = lambda change: None) -> Outcome:
-        """Drops the database with all its data and makes it again, empty; its users keep their passwords.
+        """Puts a new, empty database in the place of the old one; its users keep their passwords.
 
-        No state and no connection file changes by it. Raises PolicyError unless disposable.
+        The new one is built whole before the old one goes, so a run that fails leaves the old one as it was. No state
+        and no connection file changes by it. Raises PolicyError unless disposable.
         """
         check_reset(self.settings.policy, self.settings.environment)
+        fresh = rebuilt_name(self.settings.database)
         with connect_admin(self.endpoint) as admin, self._applier.lock(admin):
             cluster = self._cluster(admin)
             check_rights(self.settings, self.endpoint, cluster)
-            if absent := [user for user in self.settings.users if user not in cluster.roles]:
-                raise ApplyError(
-                    f"there is no user {absent[0]} yet, and a reset makes none; nothing was dropped",
-                    where=f"{self.endpoint.address}/{self.settings.database}",
-                    mend=f"golabs up {self.settings.environment}",
-                )
-            changes = plan_rebuild(self.desired, Live(cluster))
-            self._applier.one_by_one(admin, changes, progress)
-            cluster = self._cluster(admin)
-            with connect_admin(self.endpoint, self.settings.database) as connection:
-                inside = plan(self.desired, read_live(connection, cluster, self.desired), {})
-                self._applier.in_one_transaction(connection, inside, progress)
-        return Outcome((*changes, *inside), (), ())
+            self._check_reset(cluster)
+            builder = Applier(self.endpoint, fresh)
+            create, swap = plan_rebuild(self.desired, Live(cluster))
+            builder.one_by_one(admin, create, progress)
+            with connect_admin(self.endpoint, fresh) as connection:
+                live = read_live(connection, self._cluster(admin, fresh), self.desired)
+                inside = [change for change in plan(self.desired, live, {}) if not isinstance(change, AlterRole)]
+                builder.in_one_transaction(connection, inside, progress)
+            self._applier.one_by_one(admin, swap, progress)
+        return Outcome((*create, *inside, *swap), (), ())
 
-    def _cluster(self, admin: psycopg.Connection[Any]) -> Cluster:
-        return read_cluster(admin, self.settings.environment, self.settings.database, self.settings.users)
+    def _check_reset(self, cluster: Cluster) -> None:
+        """Refuses another server than the last run's, and users that are not there yet, before anything is dropped."""
+        known, where = recall_identity(self.project, self.settings.environment).system_identifier, self.endpoint.address
+        if known not in (None, cluster.system_identifier):
+            raise IdentityError(
+                f"this is another server: the last run was on system identifier {known}, and {where} is "
+                f"{cluster.system_identifier}. Nothing was dropped",
+                where=self.settings.source,
+                mend=f"point host and port back; or take this one over first: golabs up {self.settings.environment}",
+            )
+        if absent := [user for user in self.settings.users if user not in cluster.roles]:
+            raise ApplyError(
+                f"there is no user {absent[0]} yet, and a reset makes none; nothing was dropped",
+                where=f"{where}/{self.settings.database}",
+                mend=f"golabs up {self.settings.environment}",
+            )
+
+    def _leftovers(self, cluster: Cluster) -> list[Change]:
+        """What a reset that was killed has left: the database that was to take the place of this one."""
+        left = cluster.unfinished_reset and self.settings.policy.drops
+        return [DropDatabase(rebuilt_name(self.settings.database))] if left else []
+
+    def _cluster(self, admin: psycopg.Connection[Any], database: str | None = None) -> Cluster:
+        users = self.settings.users
+        return read_cluster(admin, self.settings.environment, database or self.settings.database, users)
 
     def _survey(self, admin: psycopg.Connection[Any], workers: Executor) -> Survey:
         cluster = self._cluster(admin)
@@ -225,7 +245,7 @@ class DirectEngine:
         environment = self.settings.environment
         passwords = connections.known_passwords(connections.read_records(self.project, environment))
         identity = recall_identity(self.project, environment)
-        pending = {user: SecretStr(text) for user, text in _read_json(self._pending_file).items()}
+        pending = recall_pending(self.project, environment)
         known = {
             user: tuple(found[user] for found in (pending, passwords) if user in found)
             for user in {*passwords, *pending}
@@ -240,26 +260,9 @@ class DirectEngine:
     def _removed(self, decision: Decision) -> tuple[str, ...]:
         return decision.removed_services if self.settings.policy.drops else ()
 
-    @property
-    def _pending_file(self) -> Path:
-        return self.project.private_folder / "pending" / f"{self.settings.environment}.json"
-
-    def _write_pending(self, decision: Decision, passwords: Mapping[str, SecretStr]) -> Path:
+    def _note_pending(self, decision: Decision, passwords: Mapping[str, SecretStr]) -> None:
         origins = {user: password.origin for user, password in decision.passwords.items()}
         if Origin.GENERATED in origins.values():
             # With those that were kept: an earlier run that was killed may have written them nowhere else.
-            noted = {
-                user: passwords[user].get_secret_value() for user in origins if origins[user] is not Origin.CONFIGURED
-            }
-            write_private(self._pending_file, json.dumps(noted))
-        return self._pending_file
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise GolabsError("the file can't be read", where=str(path), mend="move it out of the way") from error
-    return content if isinstance(content, dict) else {}
+            kept = {user: passwords[user] for user, origin in origins.items() if origin is not Origin.CONFIGURED}
+            note_pending(self.project, self.settings.environment, kept)

@@ -65,6 +65,7 @@ class Report:
     steps: list[Step] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     summary: dict[str, int] = field(default_factory=dict)
+    summed_up: bool = False
 
     @property
     def errors(self) -> list[str]:
@@ -89,6 +90,7 @@ class Report:
                 self.notices.append(notice)
                 return notice
         if (ended := event.get("summaryEvent")) is not None:
+            self.summed_up = True
             self.summary.update(ended.get("resourceChanges") or {})
         return None
 

@@ -24,7 +24,7 @@ from .connecting import LoginAnswer, connect_admin, try_login
 from .endpoint import Endpoint
 from .errors import ServerConnectionError
 from .model import PUBLIC_SCHEMA, DefaultPrivileges, Desired, Extension, Grant, Role
-from .names import parse_user_name
+from .names import parse_user_name, rebuilt_name
 from .passwords import verifier_matches
 from .proofs import proof
 
@@ -57,7 +57,10 @@ class LiveRole:
 
 @dataclass(frozen=True)
 class Cluster:
-    """The server, the admin's rights there, whether the database exists, and the environment's users."""
+    """The server, the admin's rights there, whether the database exists, and the environment's users.
+
+    `unfinished_reset`: a reset that was killed has left the database that was to take the place of this one.
+    """
 
     version_number: int
     version: str
@@ -75,6 +78,7 @@ class Cluster:
     allows_connections: bool
     roles: Mapping[str, LiveRole] = field(default_factory=dict)
     inherits: bool = True
+    unfinished_reset: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def read_cluster(connection: psycopg.Connection[Any], environment: str, database
     """What the admin's connection shows of the server. Raises ServerConnectionError where it may not look."""
     _trust_only_the_catalogs(connection)
     try:
-        (facts,) = _rows(connection, "cluster", database=database)
+        (facts,) = _rows(connection, "cluster", database=database, rebuilt=rebuilt_name(database))
     except psycopg.errors.InsufficientPrivilege as error:
         raise ServerConnectionError(
             f"the admin may not read the server's identity: {error.diag.message_primary}",

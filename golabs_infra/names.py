@@ -41,6 +41,11 @@ def database_name(environment: str) -> str:
     return f"go-labs-{environment}"
 
 
+def rebuilt_name(database: str) -> str:
+    """What a database is called that is to take another one's place. No environment's has this name."""
+    return f"{database}~reset"
+
+
 def user_name(service: str, kind: UserKind, environment: str) -> str:
     """`<service>_<kind>_<env>_user`."""
     return f"{service}_{kind}_{environment}_user"

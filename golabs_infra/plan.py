@@ -26,6 +26,7 @@ from .changes import (
     DropSchema,
     GrantDefaultPrivileges,
     GrantPrivileges,
+    RenameDatabase,
     ReturnMembership,
     RevokeDefaultPrivileges,
     RevokePrivileges,
@@ -33,7 +34,7 @@ from .changes import (
 )
 from .inspection import PUBLIC_CLOSED_VERSION, Live
 from .model import PUBLIC, PUBLIC_SCHEMA, DefaultPrivileges, Desired, Grant, ObjectKind, Role, Schema
-from .names import EXTENSIONS_SCHEMA, UserName, parse_user_name
+from .names import EXTENSIONS_SCHEMA, UserName, parse_user_name, rebuilt_name
 
 
 def plan_database(desired: Desired, live: Live) -> list[Change]:
@@ -127,10 +128,12 @@ def _places(
     return place
 
 
-def plan_rebuild(desired: Desired, live: Live) -> list[Change]:
-    """Drops the database, if it is there, and makes it again."""
-    there = [DropDatabase(desired.database.name)] if live.cluster.database_exists else []
-    return [*there, CreateDatabase(desired.database.name)]
+def plan_rebuild(desired: Desired, live: Live) -> tuple[list[Change], list[Change]]:
+    """What makes a new database beside the old one; and, once all is in it, what puts it in the old one's place."""
+    name, fresh = desired.database.name, rebuilt_name(desired.database.name)
+    create: list[Change] = [DropDatabase(fresh)] if live.cluster.unfinished_reset else []
+    swap: list[Change] = [DropDatabase(name)] if live.cluster.database_exists else []
+    return [*create, CreateDatabase(fresh)], [*swap, RenameDatabase(fresh, name)]
 
 
 def plan_destroy(desired: Desired, live: Live) -> list[Change]:

@@ -32,6 +32,7 @@ from .inspection import Cluster, PasswordProver, look_at
 from .model import Desired, expand
 from .names import parse_user_name
 from .passwords import generate
+from .pending import forget_pending
 from .policy import CONFIRMATION_VARIABLE
 from .project import Project
 from .pulumi_command import DRIVEN_VARIABLE
@@ -189,7 +190,8 @@ def _write_at_the_end(
     def write(parts: list[Any]) -> None:
         try:
             connections.write_files(project, desired.environment, parts[0], removed)
-            write_scripts(project, desired, removed)
+            forget_pending(project, desired.environment)
+            write_scripts(project, desired)
             users = (role.name for role in desired.roles)
             note_identity(project, desired.environment, cluster.system_identifier, desired.database.name, users)
         except GolabsError as error:

@@ -71,6 +71,7 @@ class PulumiCommand:
                 stderr=said,
                 encoding="utf-8",
                 errors="replace",
+                start_new_session=True,  # so that a signal reaches it once, from us, whoever sent it to whom
             ) as process,
             _ending_in_order(process) as interruptions,
         ):
@@ -101,10 +102,7 @@ def _event(line: str) -> Mapping[str, Any] | None:
 
 @contextmanager
 def _ending_in_order(process: subprocess.Popen[str]) -> Iterator[list[int]]:
-    """Notes signals instead of ending on them: the CLI has to come to its end in order, and writes its state then.
-
-    An interrupt reaches the CLI at the same terminal by itself; a request to end is handed on to it.
-    """
+    """Hands signals on instead of ending on them: the CLI has to come to its end in order, and writes its state then."""
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield received
@@ -112,8 +110,7 @@ def _ending_in_order(process: subprocess.Popen[str]) -> Iterator[list[int]]:
 
     def note(number: int, frame: FrameType | None) -> None:
         received.append(number)
-        if number == signal.SIGTERM:
-            process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pydantic import SecretStr
+
+from .config_keys import ADMIN_PASSWORD, SECRET_KEYS
 from .direct import DirectEngine
 from .endpoint import Endpoint
 from .engines import Chosen, EngineChoice, choose_engine
@@ -36,6 +39,8 @@ class Run:
     environment: str
     requested: EngineChoice
     environ: Mapping[str, str]
+    asks_cli: bool = False
+    """Whether the CLI, if it is there, may be asked for secrets also by what no engine is chosen for."""
 
     @cached_property
     def file(self) -> StackFile:
@@ -56,6 +61,13 @@ class Run:
     def database(self) -> str:
         """`go-labs-<env>`."""
         return database_name(self.environment)
+
+    @property
+    def database_in_words(self) -> str:
+        """The database and the server that it is on, for a question."""
+        host, port = self.file.values.get("host"), self.file.values.get("port")
+        where = "the embedded server" if self.embedded else f"{host}:{port}" if port else host
+        return f"{self.database} on {where}"
 
     @property
     def embedded(self) -> bool:
@@ -80,11 +92,22 @@ class Run:
     @cached_property
     def settings(self) -> Settings:
         """The validated settings; secrets of other providers than a passphrase are decrypted by the Pulumi CLI."""
-        if self.file.uses_passphrase or not self.file.has_secrets or self.is_direct:
+        by_cli = self.asks_cli and self.toolchain.cli is not None
+        if self.file.uses_passphrase or not self.file.has_secrets or (self.is_direct and not by_cli):
             return read_settings(self.file.decrypted(self.environ))
         return read_settings(
             RawConfig(self.environment, self.pulumi.config(), self.file.path.name, self.file.has_published_passphrase)
         )
+
+    @property
+    def settings_without_secrets(self) -> Settings:
+        """The settings without any password, for what needs none: no passphrase is asked for, where it can be done."""
+        if "environment" in self.file.document:  # Pulumi ESC may hold any key
+            return self.settings
+        values = {key: value for key, value in self.file.values.items() if key not in SECRET_KEYS}
+        if ADMIN_PASSWORD in self.file.values:
+            values[ADMIN_PASSWORD] = SecretStr("not asked for")
+        return read_settings(RawConfig(self.environment, values, self.file.path.name, lambda: False))
 
     def check_configuration(self) -> None:
         """Raises every fault of the configuration at once, before an engine starts, where it can be read here."""

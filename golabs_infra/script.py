@@ -6,6 +6,7 @@ there is a psql variable, `<service>_<kind>_verifier`; without it a user's passw
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
@@ -14,7 +15,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from .changes import AllowConnections, Change, CreateDatabase
-from .connections import known_passwords, provisioned_services, read_records
+from .connections import known_passwords, read_records
 from .errors import GolabsError, UsageError
 from .files import write_private
 from .inspection import Cluster, Live
@@ -26,6 +27,7 @@ from .project import Project
 from .settings import Settings
 from .sql import as_text, batches, repeatable, verifier_variable
 
+_MADE = "Made by: golabs sql"
 _STOP = "\\set ON_ERROR_STOP on"
 _QUIET = "SET client_min_messages TO warning;"
 _NOTHING = Live(
@@ -82,25 +84,23 @@ def script_file(project: Project, environment: str, service: str) -> Path:
     return project.output_folder(environment) / f"{service}.sql"
 
 
-def write_scripts(project: Project, desired: Desired, removed: Iterable[str] = ()) -> list[Path]:
-    """Writes the scripts that are not as they should be, and removes those of `removed` services. Gives all paths."""
+def write_scripts(project: Project, desired: Desired) -> list[Path]:
+    """Writes the scripts that are not as they should be, and removes those of other services. Gives the paths."""
     environment = desired.environment
-    written: list[Path] = []
+    texts = {script_file(project, environment, name): text for name, text in build_scripts(desired).items()}
     try:
-        for name, text in build_scripts(desired).items():
-            path = script_file(project, environment, name)
+        for path, text in texts.items():
             if not path.exists() or path.read_text(encoding="utf-8", errors="replace") != text:
                 write_private(path, text, durable=False)
-            written.append(path)
-        for service in removed:
-            script_file(project, environment, service).unlink(missing_ok=True)
+        for path in set(_scripts(project, environment)) - set(texts):
+            path.unlink()
     except OSError as error:
         raise GolabsError(
             f"the SQL script can't be written: {error.strerror}",
             where=str(error.filename),
             mend=f"free space or mend permissions there, then: golabs sql {environment}",
         ) from error
-    return written
+    return list(texts)
 
 
 def environment_script(project: Project, settings: Settings, service: str | None, *, with_verifiers: bool) -> str:
@@ -110,7 +110,7 @@ def environment_script(project: Project, settings: Settings, service: str | None
     """
     desired = expand(settings)
     texts = build_scripts(desired)
-    if service is not None and service not in texts:
+    if service is not None and service not in {each.name for each in desired.services}:
         raise UsageError(
             f"there is no service {service!r}",
             where=settings.source,
@@ -135,9 +135,19 @@ def _verifier(password: SecretStr) -> str:
 
 
 def remove_scripts(project: Project, environment: str) -> None:
-    """Removes the scripts of an environment that is gone."""
-    for name in (DATABASE_SCRIPT, *provisioned_services(project, environment)):
-        script_file(project, environment, name).unlink(missing_ok=True)
+    """Removes the scripts of an environment that is gone, and their folder if nothing else is in it."""
+    for path in _scripts(project, environment):
+        path.unlink()
+    with contextlib.suppress(OSError):
+        project.output_folder(environment).rmdir()
+
+
+def _scripts(project: Project, environment: str) -> list[Path]:
+    """The scripts that are there and that are ours, as their first line says."""
+    paths = project.output_folder(environment).glob("*.sql")
+    return [
+        path for path in paths if path.is_file() and _MADE in path.read_bytes().partition(b"\n")[0].decode("latin-1")
+    ]
 
 
 def change_script(changes: Iterable[Change], database: str) -> str:
@@ -170,7 +180,7 @@ def _connect(database: str) -> list[str]:
 
 def _database_heading(desired: Desired) -> list[str]:
     return [
-        f"-- The database {desired.database.name}, closed to PUBLIC. Made by: golabs sql {desired.environment}",
+        f"-- The database {desired.database.name}, closed to PUBLIC. {_MADE} {desired.environment}",
         f"-- Run it first, as the admin: psql -X -d postgres -f {DATABASE_SCRIPT}.sql; it can be run again.",
     ]
 
@@ -179,7 +189,7 @@ def _heading(desired: Desired, service: str) -> list[str]:
     variables = [verifier_variable(user_name(service, kind, desired.environment)) for kind in USER_KINDS]
     return [
         f"-- The service {service} in {desired.database.name}: its users, its schema, who may do what. "
-        f"Made by: golabs sql {desired.environment}",
+        f"{_MADE} {desired.environment}",
         f"-- Run it after {DATABASE_SCRIPT}.sql, as the admin: psql -X -d postgres -f {service}.sql; it can be run again.",
         "-- Passwords: " + " ".join(f"-v {variable}='SCRAM-SHA-256$...'" for variable in variables),
         "-- A user whose verifier is not given keeps the password that it has; a new one has none, and can't log in.",

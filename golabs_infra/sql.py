@@ -28,6 +28,7 @@ from .changes import (
     DropSchema,
     GrantDefaultPrivileges,
     GrantPrivileges,
+    RenameDatabase,
     ReturnMembership,
     RevokeDefaultPrivileges,
     RevokePrivileges,
@@ -69,11 +70,13 @@ def _(change: CreateDatabase, database: str) -> list[str]:
 @repeatable.register
 def _(change: CreateRole, database: str) -> list[str]:
     role, variable = change.role, verifier_variable(change.role.name)
-    create = _compose("CREATE ROLE {}", Identifier(role.name))
-    attributes = _compose("ALTER ROLE {} WITH {} VALID UNTIL 'infinity'", Identifier(role.name), _attributes(role))
+    create = _compose("CREATE ROLE {} WITH {} VALID UNTIL 'infinity'", Identifier(role.name), _attributes(role))
+    # For one that is there already, only what every admin of it may name.
+    login, limit = SQL("LOGIN" if role.login else "NOLOGIN"), SQL(f"CONNECTION LIMIT {role.connection_limit:d}")
+    again = _compose("ALTER ROLE {} WITH {} {}", Identifier(role.name), login, limit)
     return [
         *_unless("SELECT FROM pg_catalog.pg_roles WHERE rolname = {}", role.name, create),
-        *as_text([attributes, *_settings(role, Role(role.name, role.login, ()))]),
+        *as_text([again, *_settings(role, Role(role.name, role.login, ()))]),
         f"\\if :{{?{variable}}}",
         *as_text(statements(SetPassword(role.name, None), database)),
         "\\endif",
@@ -125,6 +128,11 @@ def _(change: CreateDatabase, database: str) -> list[Composed]:
 @statements.register
 def _(change: AllowConnections, database: str) -> list[Composed]:
     return [_compose("ALTER DATABASE {} ALLOW_CONNECTIONS true", Identifier(change.database))]
+
+
+@statements.register
+def _(change: RenameDatabase, database: str) -> list[Composed]:
+    return [_compose("ALTER DATABASE {} RENAME TO {}", Identifier(change.name), Identifier(change.to))]
 
 
 @statements.register

@@ -11,6 +11,7 @@ import re
 import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,8 @@ class PulumiEngine:
         command = self._command
         ended = self._with_stack(lambda: command.run([*words, "--stack", self._environment]))
         if ended.code:
-            raise self._explained(what, ended, Report())
+            # Not with what it printed: that may be secrets in clear.
+            raise self._failure(what, replace(ended, out=""), Report())
         return ended.out
 
     def _stream(
@@ -166,15 +168,24 @@ class PulumiEngine:
         command = self._command
         words = [what, *options, "--stack", self._environment]
         ended = self._with_stack(lambda: command.stream(words, on_event, {**self._checkpoints, **(variables or {})}))
-        if ended.interrupted:
+        if ended.code:
+            raise self._failure(what, ended, report)
+        if not report.summed_up:
             raise EngineError(
+                f"pulumi {what} ended without saying what it did",
+                where=str(command.cli),
+                mend="install a newer Pulumi CLI (golabs setup)",
+            )
+        return report
+
+    def _failure(self, what: str, ended: Ended, report: Report) -> GolabsError:
+        if ended.interrupted:
+            return EngineError(
                 f"pulumi {what} was interrupted and has ended in order; what was done until then stays",
                 where=self._environment,
-                mend=f"golabs {what} {self._environment} picks up from there",
+                mend="run the same command again: it picks up from there",
             )
-        if ended.code:
-            raise self._explained(what, ended, report)
-        return report
+        return self._explained(what, ended, report)
 
     def _explained(self, what: str, ended: Ended, report: Report) -> GolabsError:
         """An engine failure as one error: the program's own message where there is one, else what the CLI said."""

@@ -22,6 +22,7 @@ from .changes import (
     DropSchema,
     GrantDefaultPrivileges,
     GrantPrivileges,
+    RenameDatabase,
     ReturnMembership,
     RevokeDefaultPrivileges,
     RevokePrivileges,
@@ -52,6 +53,11 @@ def _(change: CreateDatabase) -> Line:
 @describe.register
 def _(change: AllowConnections) -> Line:
     return Line("~", f"database {change.database}: connections allowed again")
+
+
+@describe.register
+def _(change: RenameDatabase) -> Line:
+    return Line("~", f"database {change.name}: name -> {change.to}")
 
 
 @describe.register

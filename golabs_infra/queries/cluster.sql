@@ -13,7 +13,8 @@ SELECT current_setting('server_version_num')::int AS version_number,
        d.datname IS NOT NULL AS database_exists,
        pg_get_userbyid(d.datdba)::text AS database_owner,
        coalesce(pg_has_role(current_user, d.datdba, 'USAGE'), false) AS owns_database,
-       coalesce(d.datallowconn, false) AS allows_connections
+       coalesce(d.datallowconn, false) AS allows_connections,
+       EXISTS (SELECT FROM pg_database r WHERE r.datname = %(rebuilt)s) AS unfinished_reset
 FROM pg_roles me
 LEFT JOIN pg_database d ON d.datname = %(database)s
 WHERE me.rolname = current_user

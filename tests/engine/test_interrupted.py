@@ -255,9 +255,12 @@ def _heard(process: subprocess.Popen[str], moment: str) -> str:
 def _kill_at(process: subprocess.Popen[str], moment: str) -> None:
     """Kills a process and its engine with SIGKILL as soon as it prints what `moment` describes."""
     said = _heard(process, moment)
-    os.killpg(process.pid, signal.SIGSTOP)  # it goes no further while its plugins are looked for
+    for pid in (process.pid, *_below(process.pid)):  # they go no further while all of them are looked for
+        os.kill(pid, signal.SIGSTOP)
     started = _below(process.pid)
-    os.killpg(process.pid, signal.SIGKILL)
+    engines = [pid for pid in started if os.getsid(pid) == pid]  # golabs gives its engine a session of its own
+    for pid in (process.pid, *engines):
+        os.killpg(pid, signal.SIGKILL)
     assert process.stdout is not None
     process.stdout.close()
     assert process.wait() == -signal.SIGKILL, f"it ended before it was killed:\n{said}"

@@ -21,6 +21,7 @@ from golabs_infra.endpoint import Endpoint
 from golabs_infra.errors import AdoptionError, ApplyError, ConfigError
 from golabs_infra.inspection import PasswordProver, look_at
 from golabs_infra.passwords import random_salt, scram_verifier, verifier_matches
+from golabs_infra.pending import note_pending
 from golabs_infra.project import Project
 
 from . import tools
@@ -50,6 +51,18 @@ def verifiers(endpoint: Endpoint) -> dict[str, str]:
 
 
 # ---- which are used
+
+
+def test_of_two_passwords_that_are_remembered_the_one_that_works_is_kept(
+    provisioned: Endpoint, project: Project
+) -> None:
+    working = tools.files(project)
+    users = engine(project, provisioned).settings.users
+    note_pending(project, "tst", {user: SecretStr("left-by-a-killed-run") for user in users})
+    assert engine(project, provisioned).preview().changes == ()
+    assert engine(project, provisioned).up().changes == ()
+    assert tools.files(project) == working
+    assert tools.can_log_in(project)
 
 
 def test_generated_passwords_are_long_all_different_and_kept(provisioned: Endpoint, project: Project) -> None:

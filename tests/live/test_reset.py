@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 import threading
+from pathlib import Path
 
 import psycopg
 import pytest
 
-from golabs_infra.changes import CreateDatabase, CreateRole, DropDatabase, SetPassword
+from golabs_infra.changes import (
+    AlterRole,
+    Change,
+    CreateDatabase,
+    CreateRole,
+    CreateSchema,
+    DropDatabase,
+    RenameDatabase,
+    SetPassword,
+)
 from golabs_infra.endpoint import Endpoint
-from golabs_infra.errors import ApplyError, GolabsError, PolicyError
+from golabs_infra.errors import ApplyError, GolabsError, IdentityError, PolicyError
 from golabs_infra.project import Project
 
+from ..support import direct_engine, make_project, write_stack
 from . import tools
 from .catalog import row_versions, snapshot
+from .conftest import OwnServer
 from .tools import DATABASE, engine
+
+FRESH = "go-labs-tst~reset"
 
 
 def verifiers(server: Endpoint) -> list[list[str]]:
@@ -38,7 +55,8 @@ def test_a_reset_gives_the_catalogs_of_a_first_run_and_keeps_users_and_files(
         outcome = engine(project, admin).reset()
         with pytest.raises(psycopg.OperationalError):
             session.execute("SELECT 1")
-    assert outcome.changes[:2] == (DropDatabase(DATABASE), CreateDatabase(DATABASE))
+    assert outcome.changes[0] == CreateDatabase(FRESH)
+    assert outcome.changes[-2:] == (DropDatabase(DATABASE), RenameDatabase(FRESH, DATABASE))
     assert not [change for change in outcome.changes if isinstance(change, CreateRole | SetPassword)]
     assert tools.answer(each_server, "SELECT oid FROM pg_database WHERE datname = %s", DATABASE) != number
     assert snapshot(each_server, DATABASE) == fresh
@@ -65,7 +83,10 @@ def test_a_reset_of_what_is_not_disposable_is_refused_and_touches_nothing(
 
 def test_a_database_that_is_gone_is_made_again(provisioned: Endpoint, project: Project) -> None:
     tools.as_superuser(provisioned, f'DROP DATABASE "{DATABASE}" WITH (FORCE)')
-    assert engine(project, provisioned).reset().changes[0] == CreateDatabase(DATABASE)
+    changes = engine(project, provisioned).reset().changes
+    assert changes[0] == CreateDatabase(FRESH)
+    assert changes[-1] == RenameDatabase(FRESH, DATABASE)
+    assert DropDatabase(DATABASE) not in changes
     assert engine(project, provisioned).up().changes == ()
     assert tools.can_log_in(project)
 
@@ -78,21 +99,100 @@ def test_a_reset_makes_no_users_and_drops_nothing_where_one_is_missing(provision
     assert tools.rows(project) == rows
 
 
-def test_a_reset_that_failed_half_way_is_finished_by_the_next(provisioned: Endpoint, project: Project) -> None:
-    # As it is left by a run that was killed after CREATE DATABASE.
-    tools.as_superuser(
-        provisioned, f'DROP DATABASE "{DATABASE}" WITH (FORCE)', f'CREATE DATABASE "{DATABASE}" TEMPLATE template0'
-    )
-    engine(project, provisioned).reset()
+@pytest.mark.parametrize("limited", [False, True])
+def test_a_reset_that_fails_leaves_the_old_database_as_it_was(
+    each_server: Endpoint, project: Project, monkeypatch: pytest.MonkeyPatch, limited: bool
+) -> None:
+    admin = tools.with_admin(each_server) if limited else each_server
+    engine(project, admin).up()
+    tools.migrate(project)
+    rows = tools.rows(project)
+
+    def severed(change: Change) -> None:
+        if isinstance(change, CreateSchema):
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="disk is full"):
+        engine(project, admin).reset(severed)
+    assert tools.rows(project) == rows
+    assert tools.database_exists(each_server, FRESH), "it had begun"
+    engine(project, admin).reset()
+    assert not tools.database_exists(each_server, FRESH)
+    assert engine(project, admin).up().changes == ()
+    tools.migrate(project)
+
+
+@pytest.mark.parametrize("number", [1, 2, 9, 20, 22, 23])
+def test_a_reset_that_is_killed_leaves_the_old_database_or_the_next_run_makes_it(
+    provisioned: Endpoint, project: Project, number: int
+) -> None:
+    rows = tools.rows(project)
+    write_stack(project, "tst", provisioned, services=list(tools.SERVICES))
+    process = multiprocessing.get_context("spawn").Process(target=reset_until, args=(project, number))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    if tools.database_exists(provisioned):
+        assert tools.rows(project) == rows
+    else:
+        assert number == 23, "only between the old one's end and the new one's name"
+    engine(project, provisioned).up()
+    assert not tools.database_exists(provisioned, FRESH)
     assert engine(project, provisioned).up().changes == ()
     assert tools.can_log_in(project)
 
 
-def test_a_reset_puts_right_what_was_changed_on_users(provisioned: Endpoint, project: Project) -> None:
+def reset_until(project: Project, number: int) -> None:
+    """Resets tst and kills itself at a change."""
+    left = [number]
+
+    def count(change: Change) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    direct_engine(project).reset(count)
+
+
+@pytest.mark.parametrize("command", ["up", "destroy", "reset"])
+def test_what_a_killed_reset_has_left_goes_with_the_next_run(
+    provisioned: Endpoint, project: Project, command: str
+) -> None:
+    tools.as_superuser(provisioned, f'CREATE DATABASE "{FRESH}"')
+    tools.as_superuser(provisioned, "CREATE SCHEMA billing AUTHORIZATION billing_migration_tst_user", database=FRESH)
+    outcome = getattr(engine(project, provisioned), command)()
+    assert outcome.changes[0] == DropDatabase(FRESH)
+    assert not tools.database_exists(provisioned, FRESH)
+    assert tools.database_exists(provisioned) == (command != "destroy")
+
+
+def test_a_database_of_that_name_beside_one_that_is_kept_is_nobodys_leftover(
+    server: Endpoint, project: Project
+) -> None:
+    engine(project, server, "dev").up()
+    tools.as_superuser(server, 'CREATE DATABASE "go-labs-dev~reset"')
+    assert engine(project, server, "dev").up().changes == ()
+    assert tools.database_exists(server, "go-labs-dev~reset")
+
+
+def test_a_reset_leaves_users_as_they_are(provisioned: Endpoint, project: Project) -> None:
+    tools.as_superuser(provisioned, "ALTER ROLE billing_app_tst_user CONNECTION LIMIT 3")
     before = snapshot(provisioned, DATABASE)["roles"]
-    tools.as_superuser(provisioned, "ALTER ROLE billing_app_tst_user CONNECTION LIMIT 3 CREATEDB")
     engine(project, provisioned).reset()
     assert snapshot(provisioned, DATABASE)["roles"] == before
+    assert [type(change) for change in engine(project, provisioned).up().changes] == [AlterRole]
+
+
+def test_another_server_than_that_of_the_last_run_loses_nothing(
+    provisioned: Endpoint, second: OwnServer, project: Project, tmp_path: Path
+) -> None:
+    elsewhere = make_project(tmp_path / "elsewhere")
+    engine(elsewhere, second.endpoint).up()
+    tools.migrate(elsewhere)
+    rows = tools.rows(elsewhere)
+    with pytest.raises(IdentityError, match=r"this is another server.*Nothing was dropped"):
+        engine(project, second.endpoint).reset()
+    assert tools.rows(elsewhere) == rows
 
 
 def test_an_admin_who_may_end_no_session_drops_nothing_and_is_told_what_it_lacks(

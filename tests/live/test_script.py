@@ -81,6 +81,18 @@ def test_the_files_run_one_by_one_build_what_up_builds(each_server: Endpoint, pr
     assert engine(project, admin, services=WITHOUT_EXTENSION).up().changes == ()
 
 
+def test_an_admin_who_owns_the_database_and_may_make_no_other_runs_the_scripts_too(
+    each_server: Endpoint, project: Project
+) -> None:
+    admin = tools.with_admin(each_server, attributes="CREATEROLE")
+    tools.as_superuser(each_server, f'CREATE DATABASE "{DATABASE}" OWNER deployer TEMPLATE template0')
+    engine(project, admin, services=WITHOUT_EXTENSION).up()
+    built = snapshot(each_server, DATABASE)
+    for name in ("database", "billing", "order", "table"):
+        psql(admin, script_file(project, "tst", name), *variables(project))
+    assert snapshot(each_server, DATABASE) == built
+
+
 def test_new_users_without_a_verifier_have_no_password_until_somebody_sets_one(
     server: Endpoint, project: Project
 ) -> None:

@@ -667,7 +667,7 @@ def test_destroy_of_half_of_it_drops_what_is_left(desired: Desired) -> None:
 def test_only_drops_are_destructive() -> None:
     kinds = Change.__subclasses__()
     assert {kind for kind in kinds if kind.destructive} == {DropDatabase, DropOwned, DropRole, DropSchema}
-    assert len(kinds) == 19
+    assert len(kinds) == 20
 
 
 def test_converging_never_destroys_anything(desired: Desired) -> None:

@@ -29,6 +29,7 @@ from golabs_infra.changes import (
     DropSchema,
     GrantDefaultPrivileges,
     GrantPrivileges,
+    RenameDatabase,
     ReturnMembership,
     RevokeDefaultPrivileges,
     RevokePrivileges,
@@ -175,6 +176,7 @@ def changes_with(one: str, other: str, verifier: str) -> list[Change]:
     on_one = [Grant("table", one, other, ("SELECT", "SELECT WITH GRANT OPTION", "UPDATE"), other)]
     return [
         *(CreateDatabase(one), AllowConnections(one), AlterDatabaseOwner(one), DropDatabase(one)),
+        RenameDatabase(one, other),
         *(CreateRole(role, verifier), AlterRole(role, current), SetPassword(one, verifier)),
         *(BorrowMembership(one), ReturnMembership(one), DropOwned(one), DropRole(one)),
         *(CreateSchema(Schema(one, other)), CreateSchema(Schema(one, None)), AlterSchemaOwner(Schema(one, other))),

@@ -69,10 +69,10 @@ def test_whatever_would_fail_a_second_time_is_made_only_where_it_is_missing() ->
 @pytest.mark.parametrize("change", [CreateRole(Role("billing_app_tst_user", True, ("billing",)), None)])
 def test_a_new_user_is_found_by_its_name_and_gets_a_password_only_from_a_variable(change: CreateRole) -> None:
     assert repeatable(change, DATABASE) == [
-        """SELECT 'CREATE ROLE "billing_app_tst_user"' WHERE NOT EXISTS """
+        """SELECT 'CREATE ROLE "billing_app_tst_user" WITH LOGIN NOCREATEDB NOCREATEROLE INHERIT CONNECTION LIMIT -1 """
+        """VALID UNTIL ''infinity\'\'' WHERE NOT EXISTS """
         "(SELECT FROM pg_catalog.pg_roles WHERE rolname = 'billing_app_tst_user') \\gexec",
-        'ALTER ROLE "billing_app_tst_user" WITH LOGIN NOCREATEDB NOCREATEROLE INHERIT CONNECTION LIMIT -1 '
-        "VALID UNTIL 'infinity';",
+        'ALTER ROLE "billing_app_tst_user" WITH LOGIN CONNECTION LIMIT -1;',
         'ALTER ROLE "billing_app_tst_user" SET search_path TO "billing";',
         "\\if :{?billing_app_verifier}",
         "ALTER ROLE \"billing_app_tst_user\" PASSWORD :'billing_app_verifier';",

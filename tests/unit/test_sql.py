@@ -24,6 +24,7 @@ from golabs_infra.changes import (
     DropSchema,
     GrantDefaultPrivileges,
     GrantPrivileges,
+    RenameDatabase,
     ReturnMembership,
     RevokeDefaultPrivileges,
     RevokePrivileges,
@@ -59,6 +60,7 @@ SIMPLE: list[tuple[Change, list[str]]] = [
     (CreateDatabase(DATABASE), ["CREATE DATABASE \"go-labs-tst\" TEMPLATE template0 ENCODING 'UTF8'"]),
     (AllowConnections(DATABASE), ['ALTER DATABASE "go-labs-tst" ALLOW_CONNECTIONS true']),
     (AlterDatabaseOwner(DATABASE), ['ALTER DATABASE "go-labs-tst" OWNER TO CURRENT_USER']),
+    (RenameDatabase("new", DATABASE), ['ALTER DATABASE "new" RENAME TO "go-labs-tst"']),
     (DropDatabase(DATABASE), ['DROP DATABASE "go-labs-tst" WITH (FORCE)']),
     (SetPassword("u", "SCRAM-SHA-256$x"), ["ALTER ROLE \"u\" PASSWORD 'SCRAM-SHA-256$x'"]),
     (BorrowMembership("u"), ['GRANT "u" TO CURRENT_USER']),
@@ -247,6 +249,7 @@ def test_every_name_is_quoted_whatever_it_holds() -> None:
         AllowConnections(HOSTILE),
         AlterDatabaseOwner(HOSTILE),
         DropDatabase(HOSTILE),
+        RenameDatabase(HOSTILE, HOSTILE),
         CreateRole(role, "x"),
         AlterRole(
             role,

@@ -18,9 +18,20 @@ PACKAGE = Path(golabs_infra.__file__).parent
 NAME = "golabs_infra"
 
 ORDER = [
-    *("errors", "names", "policy", "project", "endpoint", "files", "passphrase", "passwords", "proofs"),
+    *("errors", "names", "policy", "project", "endpoint", "files", "passphrase", "passwords", "proofs", "pending"),
     *("stackfile", "config_keys", "settings", "model", "connecting", "inspection", "changes", "plan", "sql", "wording"),
-    *("connections", "script", "adoption", "identity", "server_*", "server", "target", "applying", "direct"),
+    *(
+        "connections",
+        "script",
+        "adoption",
+        "identity",
+        "forgetting",
+        "server_*",
+        "server",
+        "target",
+        "applying",
+        "direct",
+    ),
     *("verification", "report", "engine_events", "pulumi_command", "components.*", "components", "program"),
     *("toolchain", "engines", "stacks", "installer"),
     *("runs", "doctor", "console", "account", "cli", "__main__"),
