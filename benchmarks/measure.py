@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -70,7 +71,7 @@ def _run_one(command: Command, environ: Mapping[str, str], output: IO[bytes], sa
     )
     try:
         peak = _watch(process, time.monotonic() + TIMEOUT_S) if sample else 0
-        code = process.wait(TIMEOUT_S)
+        code = _wait(process)
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"{command.argv[0]} took longer than {TIMEOUT_S:.0f} s") from error
     finally:
@@ -80,6 +81,25 @@ def _run_one(command: Command, environ: Mapping[str, str], output: IO[bytes], sa
     if code:
         raise CommandError(f"{' '.join(command.argv)} exited with {code}:\n{_text(output)[-2000:]}")
     return peak
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """The exit code, at once when it is there: a wait with a time limit looks every 50 ms only."""
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        os.killpg(process.pid, signal.SIGKILL)
+
+    timer = threading.Timer(TIMEOUT_S, expire)
+    timer.start()
+    try:
+        code = process.wait()
+    finally:
+        timer.cancel()
+    if expired.is_set():
+        raise subprocess.TimeoutExpired(process.args, TIMEOUT_S)
+    return code
 
 
 def _watch(process: subprocess.Popen[bytes], deadline: float) -> int:

@@ -18,14 +18,15 @@ from .account import Account
 from .adoption import check_destroy, check_reset
 from .connections import ExportFormat
 from .console import Screen
+from .endpoint import EMBEDDED_PORT
 from .engines import EngineChoice
 from .errors import EngineError, GolabsError, UsageError
 from .project import Project, find_project
 from .runs import Run
 from .script import environment_script
-from .server import DEFAULT_PORT, EmbeddedServer, ServerStatus
 
 if TYPE_CHECKING:
+    from .server import EmbeddedServer, ServerStatus
     from .stacks import PulumiEngine
 
 EXIT_FAILED = 1
@@ -272,24 +273,30 @@ def export(
 def server_start(
     context: typer.Context,
     port: Annotated[
-        int | None, typer.Option(help=f"TCP port on 127.0.0.1 [default: {DEFAULT_PORT}]", min=1, max=65535)
+        int | None, typer.Option(help=f"TCP port on 127.0.0.1 [default: {EMBEDDED_PORT}]", min=1, max=65535)
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Start it, if it does not run."""
-    _show_status(EmbeddedServer(_invocation(context).project.server_home, port=port).start(), as_json)
+    _show_status(_server(context, port).start(), as_json)
 
 
 @server_app.command("stop")
 def server_stop(context: typer.Context, as_json: AsJson = False) -> None:
     """Stop it; its data stays."""
-    _show_status(EmbeddedServer(_invocation(context).project.server_home).stop(), as_json)
+    _show_status(_server(context).stop(), as_json)
 
 
 @server_app.command("status")
 def server_status(context: typer.Context, as_json: AsJson = False) -> None:
     """Say whether it runs, and where."""
-    _show_status(EmbeddedServer(_invocation(context).project.server_home).status(), as_json)
+    _show_status(_server(context).status(), as_json)
+
+
+def _server(context: typer.Context, port: int | None = None) -> EmbeddedServer:
+    from .server import EmbeddedServer
+
+    return EmbeddedServer(_invocation(context).project.server_home, port=port)
 
 
 def _show_status(status: ServerStatus, as_json: bool) -> None:

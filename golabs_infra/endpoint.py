@@ -8,6 +8,9 @@ from typing import Literal
 
 from pydantic import SecretStr
 
+EMBEDDED_PORT = 54329
+"""Where the embedded server listens, unless it was started elsewhere."""
+
 SslMode = Literal["disable", "require", "verify-ca", "verify-full"]
 """The modes that libpq, the Pulumi provider and the JDBC driver all know."""
 

@@ -21,13 +21,13 @@ from .inspection import Cluster, look_at
 from .names import database_name
 from .policy import POLICIES, Policy, policy_of
 from .project import Project
-from .server import EmbeddedServer, ServerStatus
 from .settings import Settings, read_settings
 from .stackfile import NAMESPACE, RawConfig, StackFile
 from .target import resolve_endpoint
 from .toolchain import Toolchain, find_toolchain
 
 if TYPE_CHECKING:
+    from .server import ServerStatus
     from .stacks import PulumiEngine
 
 
@@ -140,5 +140,7 @@ class Run:
         """Starts the embedded server if the stack lives there and it does not run; gives its status then."""
         if not self.embedded:
             return None
+        from .server import EmbeddedServer
+
         server = EmbeddedServer(self.project.server_home)
         return None if server.status().running else server.start()

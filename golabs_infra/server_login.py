@@ -9,9 +9,10 @@ import socket
 
 import psycopg
 
+from .endpoint import EMBEDDED_PORT
 from .server_home import ServerHome
 
-DEFAULT_PORT = 54329
+DEFAULT_PORT = EMBEDDED_PORT
 HOST = "127.0.0.1"
 ADMIN_USER = "postgres"
 

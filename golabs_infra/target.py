@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from .endpoint import Endpoint
 from .errors import ServerError
 from .project import Project
-from .server import EmbeddedServer
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from .server import EmbeddedServer
 
 
 def resolve_endpoint(settings: Settings, project: Project) -> Endpoint:
     """The endpoint, certificate paths made absolute. Raises ServerError where the embedded server does not run."""
     if settings.endpoint is None:
+        from .server import EmbeddedServer
+
         return embedded_endpoint(EmbeddedServer(project.server_home), settings.environment)
     configured = settings.endpoint
 
