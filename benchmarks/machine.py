@@ -18,7 +18,7 @@ def facts(ground: Ground) -> dict[str, str]:
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{cores} cores of {_processor()}, {psutil.virtual_memory().total / 1024**3:.0f} GiB memory",
-        "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        "system": f"{platform.system()}, Python {platform.python_version()}",
         "server": f"PostgreSQL {ground.version} on the same machine, default durability (fsync on)",
     }
 
