@@ -23,7 +23,7 @@ from .table import render
 from .values import Entrant, Measurement, Results, from_json
 
 RESULTS = Path(__file__).resolve().parent / "results"
-_REPEATS = ((3, 7), (100, 5))
+_REPEATS = ((3, 5),)
 """Up to so many services, so many rounds; else three."""
 
 
@@ -31,7 +31,9 @@ def main(
     sizes: Annotated[
         str, typer.Option(help="Numbers of services, such as 3,10.", show_default="what suits each contender")
     ] = "",
-    repeat: Annotated[int | None, typer.Option(help="Rounds at each size.", show_default="7, 5 or 3", min=1)] = None,
+    repeat: Annotated[
+        int | None, typer.Option(help="Rounds at each size.", show_default="5 with 3 services, 3 above", min=1)
+    ] = None,
     contenders: Annotated[
         str, typer.Option(help=f"Which of: {', '.join(one.key for one in CONTENDERS)}.", show_default="all")
     ] = "",

@@ -35,6 +35,7 @@ CONTENDERS: tuple[Contender, ...] = (
     Pulumi(
         key="pulumi",
         label="plain pulumi",
+        sizes=(3, 10),
         plain=True,
         notes=(
             "the same program by `pulumi up` and `pulumi destroy`, which a reset needs; no change is seen by the state, without a refresh",
