@@ -65,7 +65,15 @@ def test_the_sections_come_in_the_order_that_a_newcomer_needs() -> None:
         "Environments",
         "Security model",
         "Troubleshooting",
+        "Speed",
     ]
+
+
+def test_every_figure_of_the_readme_was_measured() -> None:
+    measured = (REPOSITORY / "benchmarks" / "results" / "table.md").read_text(encoding="utf-8")
+    rows = [line for line in README.split("## Speed")[1].splitlines() if line.startswith("| ")]
+    assert len(rows) > 20
+    assert [row for row in rows if row not in measured.splitlines() and row != "|  |"] == []
 
 
 def test_the_changelog_has_the_keep_a_changelog_form() -> None:
