@@ -112,7 +112,7 @@ class Run:
     def check_configuration(self) -> None:
         """Raises every fault of the configuration at once, before an engine starts, where it can be read here."""
         if self.file.uses_passphrase or not self.file.has_secrets:
-            read_settings(self.file.decrypted(self.environ))
+            _ = self.settings
 
     @property
     def endpoint(self) -> Endpoint:
