@@ -6,9 +6,6 @@ HYPOTHESIS_PROFILE=explore draws twenty times as many, and others at each run.
 from __future__ import annotations
 
 import itertools
-import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -30,6 +27,7 @@ from golabs_infra.project import Project
 from golabs_infra.script import build_scripts
 from golabs_infra.sql import verifier_variable
 
+from ..psql import psql
 from ..strategies import (
     BROKEN,
     DATABASE,
@@ -180,21 +178,6 @@ def test_whatever_was_applied_before_the_catalogs_are_those_of_the_configuration
 # ---- scripts
 
 
-def run_by_psql(admin: Endpoint, script: str, variables: Mapping[str, str]) -> None:
-    """Hands a script to the real psql, as its heading says."""
-    server = [f"--host={admin.host}", f"--port={admin.port}", f"--username={admin.admin_user}", "--dbname=postgres"]
-    given = [f"--set={name}={value}" for name, value in variables.items()]
-    subprocess.run(
-        ["psql", "-X", "-q", "--file=-", *server, *given],
-        input=script,
-        env={**os.environ, "PGPASSWORD": admin.admin_password.get_secret_value()},
-        text=True,
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-
-
-@pytest.mark.skipif(shutil.which("psql") is None, reason="psql is not on PATH")
 @examples(8)
 @given(stack=stacks(), major=st.sampled_from([18, 16]), admin=st.sampled_from(sorted(ADMINS)))
 def test_the_scripts_leave_the_catalogs_that_up_leaves_and_change_nothing_the_second_time(
@@ -206,10 +189,10 @@ def test_the_scripts_leave_the_catalogs_that_up_leaves_and_change_nothing_the_se
     stack = replace(stack, passwords={name: dict.fromkeys(names.USER_KINDS, password) for name in stack.names})
     ground = grounds.fresh(major, admin)
     script = "".join(build_scripts(ground.engine(stack).desired).values())
-    verifiers = {verifier_variable(user): scram_verifier(password, random_salt()) for user in stack.users}
-    run_by_psql(ground.admin, script, verifiers)
+    verifiers = [f"--set={verifier_variable(user)}={scram_verifier(password, random_salt())}" for user in stack.users]
+    psql(ground.admin, script, *verifiers)
     scripted = snapshot(ground.server, DATABASE)
-    run_by_psql(ground.admin, script, {})
+    psql(ground.admin, script)
     assert snapshot(ground.server, DATABASE) == scripted
     assert ground.engine(stack).preview().changes == ()
     ground.up(stack)
