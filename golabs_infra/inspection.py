@@ -102,7 +102,7 @@ def read_cluster(connection: psycopg.Connection[Any], environment: str, database
     """What the admin's connection shows of the server. Raises ServerConnectionError where it may not look."""
     _trust_only_the_catalogs(connection)
     try:
-        (facts,) = _rows(connection, "cluster", database=database, rebuilt=rebuilt_name(database))
+        (facts,) = read_rows(connection, "cluster", database=database, rebuilt=rebuilt_name(database))
     except psycopg.errors.InsufficientPrivilege as error:
         raise ServerConnectionError(
             f"the admin may not read the server's identity: {error.diag.message_primary}",
@@ -111,7 +111,7 @@ def read_cluster(connection: psycopg.Connection[Any], environment: str, database
     pattern = f"%\\_{environment}\\_user"
     roles = {
         row["name"]: _live_role(row)
-        for row in _rows(connection, "roles", names=list(users), pattern=pattern, database=database)
+        for row in read_rows(connection, "roles", names=list(users), pattern=pattern, database=database)
         if row["name"] in users or _belongs(row["name"], environment)
     }
     available = frozenset(facts.pop("available_extensions"))
@@ -127,13 +127,13 @@ def look_at(endpoint: Endpoint, environment: str, database: str, users: Iterable
 def read_live(connection: psycopg.Connection[Any], cluster: Cluster, desired: Desired) -> Live:
     """What a connection to the environment's database shows of it, in the schemas that are ours to look after."""
     _trust_only_the_catalogs(connection)
-    schemas = {row["name"]: row["owner"] for row in _rows(connection, "schemas")}
+    schemas = {row["name"]: row["owner"] for row in read_rows(connection, "schemas")}
     watched = sorted({PUBLIC_SCHEMA, *(schema.name for schema in desired.schemas)})
-    rows = _rows(connection, "grants", schemas=watched)
+    rows = read_rows(connection, "grants", schemas=watched)
     return Live(
         cluster=cluster,
         schemas=schemas,
-        extensions=frozenset(Extension(**row) for row in _rows(connection, "extensions")),
+        extensions=frozenset(Extension(**row) for row in read_rows(connection, "extensions")),
         relations=frozenset((row["kind"], row["schema"], row["relation"]) for row in rows if row["relation"]),
         grants=frozenset(
             Grant(row["kind"], row["schema"], row["grantee"], tuple(row["privileges"]), row["relation"])
@@ -142,7 +142,7 @@ def read_live(connection: psycopg.Connection[Any], cluster: Cluster, desired: De
         ),
         default_privileges=frozenset(
             DefaultPrivileges(**{**row, "privileges": tuple(row["privileges"])})
-            for row in _rows(connection, "default_privileges", schemas=watched)
+            for row in read_rows(connection, "default_privileges", schemas=watched)
         ),
     )
 
@@ -150,7 +150,7 @@ def read_live(connection: psycopg.Connection[Any], cluster: Cluster, desired: De
 def read_verifiers(connection: psycopg.Connection[Any], cluster: Cluster) -> dict[str, str | None]:
     """The stored password verifiers of the environment's users. Only a superuser may look."""
     _trust_only_the_catalogs(connection)
-    return {row["name"]: row["verifier"] for row in _rows(connection, "verifiers", names=sorted(cluster.roles))}
+    return {row["name"]: row["verifier"] for row in read_rows(connection, "verifiers", names=sorted(cluster.roles))}
 
 
 class PasswordProver:
@@ -251,7 +251,8 @@ def _trust_only_the_catalogs(connection: psycopg.Connection[Any]) -> None:
         connection.execute("SET search_path TO pg_catalog, pg_temp")
 
 
-def _rows(connection: psycopg.Connection[Any], query: str, **parameters: object) -> list[dict[str, Any]]:
+def read_rows(connection: psycopg.Connection[Any], query: str, **parameters: object) -> list[dict[str, Any]]:
+    """What a query of `queries/` gives. Raises ServerConnectionError where the connection is lost."""
     with _lost_in_words(connection), connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(_query(query).encode(), parameters or None).fetchall()
 

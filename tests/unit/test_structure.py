@@ -19,7 +19,19 @@ NAME = "golabs_infra"
 
 ORDER = [
     *("errors", "names", "policy", "project", "endpoint", "files", "passphrase", "passwords", "proofs", "pending"),
-    *("stackfile", "config_keys", "settings", "model", "connecting", "inspection", "changes", "plan", "sql", "wording"),
+    *(
+        "stackfile",
+        "config_keys",
+        "settings",
+        "model",
+        "connecting",
+        "inspection",
+        "sessions",
+        "changes",
+        "plan",
+        "sql",
+        "wording",
+    ),
     *(
         "connections",
         "script",
@@ -168,7 +180,7 @@ def test_only_the_modules_that_talk_to_postgresql_import_psycopg() -> None:
         for full in imported(module)
         if full.split(".")[0] == "psycopg" and full.split(".")[:2] != ["psycopg", "sql"]
     }
-    talking = {"inspection", "applying", "direct", "connecting", "verification"}
+    talking = {"inspection", "sessions", "applying", "direct", "connecting", "verification"}
     assert {module for module in found - talking if not module.startswith("server")} == set()
     assert {"inspection", "applying", "direct", "connecting"} <= found
 
