@@ -17,6 +17,7 @@ from .direct import Outcome
 from .engine_events import Notice, Report, Step
 from .errors import EngineError, PolicyError
 from .forgetting import forget_environment
+from .guarding import check_losses
 from .identity import forget_identity
 from .names import USER_KINDS, user_name
 from .plan import service_of
@@ -48,19 +49,36 @@ class Account:
         if status is not None:
             self._screen.line(f"server: started PostgreSQL {status.version} on {status.host}:{status.port}")
 
-    def confirm_up(self, yes: bool) -> None:
-        """Guarded environments: shows the preview, then wants the database's name, typed or in the variable."""
-        if not self._run.policy.confirms_up or os.environ.get(CONFIRMATION_VARIABLE) == self._run.database:
+    @property
+    def began(self) -> bool:
+        """Whether any change was begun, or was shown by the last preview."""
+        return bool(self._changes)
+
+    def go_on_with(self, run: Run) -> None:
+        """The same environment, after its file was changed."""
+        run.check_configuration()
+        self._run = run
+
+    def confirm_up(self, yes: bool, command: str = "up") -> None:
+        """Guarded environments: shows the preview, then wants the database's name, typed or in the variable.
+
+        A plan that would lose something is refused before anybody is asked. `command` is what is run, for the messages.
+        """
+        if not self._run.policy.confirms_up:
             return
-        if yes:
+        confirmed = os.environ.get(CONFIRMATION_VARIABLE) == self._run.database
+        if yes and not confirmed:
             raise PolicyError(
                 "--yes does not confirm a guarded environment; nothing was changed",
                 where=self._run.environment,
-                mend=f"{CONFIRMATION_VARIABLE}={self._run.database} golabs up {self._run.environment}",
+                mend=f"{CONFIRMATION_VARIABLE}={self._run.database} golabs {command} {self._run.environment}",
             )
         self.preview()
         self._forget()
-        self._typed(self._run.database, f"type the database's name, {self._run.database}, to go on:", "up")
+        if confirmed:
+            self._screen.line(f"confirmed by {CONFIRMATION_VARIABLE}={self._run.database}")
+            return
+        self._typed(self._run.database, f"type the database's name, {self._run.database}, to go on:", command)
 
     def confirm_destroy(self, yes: bool) -> None:
         """Disposable environments: asks. Elsewhere there is nothing to lose; guarded ones were refused before."""
@@ -75,6 +93,11 @@ class Account:
                 f"drop the database {self._run.database_in_words} with all its data, and make it again empty? Type yes:"
             )
             self._typed("yes", question, "reset")
+
+    def confirm_retirement(self, yes: bool, question: str) -> None:
+        """Asks, where no typed name is wanted."""
+        if not (yes or self._run.policy.confirms_up):
+            self._typed("yes", f"{question} Type yes:", "retire")
 
     def _typed(self, expected: str, question: str, command: str) -> None:
         if self._screen.ask(question) != expected:
@@ -99,7 +122,9 @@ class Account:
                     self._show(change, service_of(change))
             self._take(outcome)
         else:
-            self._report(self._run.pulumi.preview(self._heard))
+            report = self._run.pulumi.preview(self._heard)
+            self._report(report)
+            check_losses(self._run.policy, self._run.environment, report.losses)
 
     def up(self) -> None:
         """Applies, and shows where the connection files are."""
@@ -137,17 +162,20 @@ class Account:
             return
         if run.policy.forgets:
             # The state holds the only copy of generated passwords; the files must have them before it forgets.
-            if run.pulumi.outputs().get("connections"):
-                self._files = connections.write_files(run.project, run.environment, run.pulumi.records())
+            if exported := run.pulumi.outputs().get("connections"):
+                records = [exported[service] for service in sorted(exported)]
+                self._files = connections.write_files(run.project, run.environment, records)
             self._warn(f"{run.database} and its users are left in place; the connection files keep their passwords")
+        else:
+            run.direct.check_destroy()
         self._report(run.pulumi.destroy(self._heard))
         if run.policy.drops:
             forget_environment(run.project, run.environment)
         else:
             forget_identity(run.project, run.environment)
 
-    def finish(self) -> None:
-        """The closing line, and the JSON result."""
+    def finish(self, **more: object) -> None:
+        """The closing line, and the JSON result, with what else a command has to tell in it."""
         seconds = time.monotonic() - self._began
         count = len(self._changes)
         self._screen.line(f"{count or 'nothing'} {self._verb} in {seconds:.1f} s")
@@ -160,11 +188,13 @@ class Account:
                 "warnings": self._warnings,
                 "files": [str(file) for file in self._files],
                 "seconds": round(seconds, 3),
+                **more,
             }
         )
 
     def _forget(self) -> None:
         self._changes.clear()
+        self._warnings.clear()
         self._group = None
 
     def _change(self, change: Change) -> None:

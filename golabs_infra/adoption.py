@@ -13,12 +13,15 @@ from enum import Enum
 from pydantic import SecretStr
 
 from .endpoint import Endpoint
-from .errors import AdoptionError, ConfigError, Fault, IdentityError, PolicyError, ServerConnectionError
-from .inspection import MINIMUM_VERSION, PUBLIC_CLOSED_VERSION, Cluster
+from .errors import AdoptionError, ConfigError, Fault, IdentityError, ServerConnectionError
+from .guarding import check_extensions, removed_services
+from .inspection import Cluster, Live
+from .model import Desired, expand
 from .names import parse_user_name
-from .policy import Policy
+from .rights import check_server, rights_faults, unsignalled, whereabouts
 from .settings import Settings, password_faults
 from .stackfile import NAMESPACE
+from .takeover import Takeover
 
 OUTDATED_STATE = "the stack's state speaks of a database that is not on"
 """How the Pulumi program begins to say that a disposable stack has to be refreshed first; `golabs up` then does."""
@@ -30,7 +33,7 @@ class Memory:
 
     `managed` are the users that it has provisioned; `generated` the generated passwords that the engine's state
     holds; `passwords` what else is known of each user, the likelier first. `holds_database` tells whether the
-    engine's state takes the database for made.
+    engine's state takes the database for made, `extensions` are those that it holds.
     """
 
     system_identifier: str | None = None
@@ -38,6 +41,7 @@ class Memory:
     generated: Mapping[str, SecretStr] = field(default_factory=dict)
     passwords: Mapping[str, tuple[SecretStr, ...]] = field(default_factory=dict)
     holds_database: bool = False
+    extensions: frozenset[str] = frozenset()
 
 
 class Origin(Enum):
@@ -74,99 +78,49 @@ class Decision:
 
 
 def decide(
-    settings: Settings, endpoint: Endpoint, cluster: Cluster, memory: Memory, proves: Callable[[str, SecretStr], bool]
+    settings: Settings,
+    endpoint: Endpoint,
+    cluster: Cluster,
+    memory: Memory,
+    proves: Callable[[str, SecretStr], bool],
+    live: Live | None = None,
+    desired: Desired | None = None,
 ) -> Decision:
-    """Raises IdentityError, PolicyError, AdoptionError or ConfigError where the run must not begin."""
-    check_rights(settings, endpoint, cluster)
+    """Raises IdentityError, PolicyError, AdoptionError or ConfigError where the run must not begin.
+
+    `live` is what a look into the database has shown, None where nobody could look; `desired` the model of the settings.
+    """
+    check_server(endpoint, cluster)
     outdated = is_outdated(settings, endpoint, cluster, memory)
-    removed = removed_services(settings, cluster, memory)
+    removed = removed_services(settings, cluster, memory.managed)
+    check_extensions(settings, memory.extensions)
     faults, warnings = password_faults(settings.passwords, settings.environment, settings.policy, cluster.roles)
     if faults:
         raise ConfigError(faults, where=settings.source)
-    passwords = choose_passwords(settings, cluster, memory, proves)
+    obstacles, found = takeover(settings, cluster, memory, live, desired)
+    obstacles += rights_faults(settings, cluster)
+    passwords, unknown = choose_passwords(settings, cluster, memory, proves)
+    if obstacles or unknown:
+        raise AdoptionError([*obstacles, *unknown], where=whereabouts(cluster, endpoint))
     if settings.policy.forgets:
         warnings += [
             f"the service {service!r} is not in the configuration any more: it is forgotten, and its schema and users "
             f"are left in place on {endpoint.address}"
             for service in removed
         ]
-    return Decision(passwords, (*settings.warnings, *warnings), removed, outdated)
+    if settings.policy.drops and not (cluster.superuser or cluster.signal_backend):
+        warnings.append(unsignalled(cluster))
+    return Decision(passwords, (*settings.warnings, *found, *warnings), removed, outdated)
 
 
-def check_destroy(policy: Policy, environment: str) -> None:
-    """Refuses to destroy a guarded environment, before anything is looked at. Raises PolicyError."""
-    if policy.protects:
-        raise PolicyError(
-            f"{environment} is guarded: destroy is refused, and nothing was touched",
-            where=f"golabs destroy {environment}",
-            mend="there is no switch for it; a DBA who means it drops the database by hand",
-        )
-
-
-def check_reset(policy: Policy, environment: str) -> None:
-    """Refuses to drop and make again what is not disposable, before anything is looked at. Raises PolicyError."""
-    if not policy.drops:
-        raise PolicyError(
-            f"{environment} is {policy.name}, not disposable: reset is refused, and nothing was touched",
-            where=f"golabs reset {environment}",
-            mend=f"golabs up {environment} converges it and keeps its data",
-        )
-
-
-def check_rights(settings: Settings, endpoint: Endpoint, cluster: Cluster) -> None:
-    """Refuses servers and admins that can't do the work at all."""
-    where = f"{cluster.admin}@{endpoint.address}"
-    if cluster.version_number < MINIMUM_VERSION:
-        raise AdoptionError(
-            [Fault("version", f"PostgreSQL {cluster.version} is too old", "use PostgreSQL 13 or later")], where=where
-        )
-    if cluster.in_recovery:
-        raise AdoptionError([Fault("server", "it is a read-only replica", "name the primary's host")], where=where)
-    if absent := _absent_extensions(settings, cluster):
-        raise AdoptionError(absent, where=where)
-    if cluster.superuser:
-        return
-    lacking = [
-        word
-        for word, has in (("CREATEROLE", cluster.create_role), ("CREATEDB", cluster.create_database))
-        if not has and not (word == "CREATEDB" and cluster.database_exists)
-    ]
-    faults = []
-    if lacking:
-        faults.append(
-            Fault("admin", f"it lacks {' and '.join(lacking)}", f'ALTER ROLE "{cluster.admin}" {" ".join(lacking)}')
-        )
-    if not cluster.inherits:
-        what = "it is NOINHERIT, and so can't act on what the services' users own"
-        faults.append(Fault("admin", what, f'ALTER ROLE "{cluster.admin}" INHERIT'))
-    if cluster.database_exists and not cluster.owns_database:
-        statement = f'ALTER DATABASE "{settings.database}" OWNER TO "{cluster.admin}"'
-        faults.append(Fault(settings.database, f"it belongs to {cluster.database_owner}, not to the admin", statement))
-    if cluster.version_number < PUBLIC_CLOSED_VERSION:
-        statement = f'in "{settings.database}", as a superuser: REVOKE ALL ON SCHEMA public FROM PUBLIC'
-        faults.append(
-            Fault(
-                "schema public",
-                f"below PostgreSQL 15 only a superuser can close it (this is {cluster.version})",
-                f"use a superuser as adminUser; or, {statement}, and upgrade",
-            )
-        )
-    if faults:
-        raise AdoptionError(faults, where=where)
-
-
-def _absent_extensions(settings: Settings, cluster: Cluster) -> list[Fault]:
-    """Extensions that services ask for and the server has no files of."""
-    return [
-        Fault(
-            f"{NAMESPACE}services ({service.name}): extensions",
-            f"the server has no extension {name!r}",
-            "install its package there (postgresql-contrib has the common ones), or take it out of the list",
-        )
-        for service in settings.services
-        for name in service.extensions
-        if name not in cluster.available_extensions
-    ]
+def takeover(
+    settings: Settings, cluster: Cluster, memory: Memory, live: Live | None, desired: Desired | None = None
+) -> tuple[list[Fault], list[str]]:
+    """What stands in the way of taking over what is there, and what should be known of it."""
+    first = memory.system_identifier is None
+    looked = Takeover(settings.policy, desired or expand(settings), cluster, live, memory.managed, first)
+    findings = list(looked.findings())
+    return [each.fault for each in findings if each.blocks], [each.warning for each in findings if not each.blocks]
 
 
 def is_outdated(settings: Settings, endpoint: Endpoint, cluster: Cluster, memory: Memory) -> bool:
@@ -192,25 +146,10 @@ def is_outdated(settings: Settings, endpoint: Endpoint, cluster: Cluster, memory
     )
 
 
-def removed_services(settings: Settings, cluster: Cluster, memory: Memory) -> tuple[str, ...]:
-    """Services that an earlier run provisioned and the configuration no longer has. Raises PolicyError if guarded."""
-    configured = {service.name for service in settings.services}
-    parsed = (parse_user_name(user) for user in memory.managed)
-    removed = tuple(sorted({parts.service for parts in parsed if parts} - configured))
-    if removed and settings.policy.protects:
-        raise PolicyError(
-            f"{', '.join(removed)} {'is' if len(removed) == 1 else 'are'} not in the configuration any more, and "
-            f"{settings.environment} is guarded: nothing of it is dropped or forgotten",
-            where=f"{settings.source}: {NAMESPACE}services",
-            mend=f"put the line back: {removed[0]} (with 'retired: true' to close its logins and keep its data)",
-        )
-    return removed
-
-
 def choose_passwords(
     settings: Settings, cluster: Cluster, memory: Memory, proves: Callable[[str, SecretStr], bool]
-) -> dict[str, Password]:
-    """Where each user's password comes from. Raises AdoptionError for every existing login that would be reset."""
+) -> tuple[dict[str, Password], list[Fault]]:
+    """Where each user's password comes from, and a fault for every existing login that would be reset."""
     faults: list[Fault] = []
     chosen: dict[str, Password] = {}
     for user in settings.users:
@@ -230,9 +169,7 @@ def choose_passwords(
             )
         except ServerConnectionError as error:
             faults.append(Fault(user, f"its password can't be proven: {error.what}", error.mend))
-    if faults:
-        raise AdoptionError(faults, where=settings.environment)
-    return chosen
+    return chosen, faults
 
 
 class _UnknownPasswordError(Exception):

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .account import Account
-from .adoption import check_destroy, check_reset
 from .connections import ExportFormat
 from .console import Screen
 from .endpoint import EMBEDDED_PORT
 from .engines import EngineChoice
 from .errors import EngineError, GolabsError, UsageError
+from .guarding import check_destroy, check_reset
 from .project import Project, find_project
 from .runs import Run
 from .script import environment_script

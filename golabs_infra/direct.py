@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,15 +19,16 @@ import psycopg
 from pydantic import SecretStr
 
 from . import connections
-from .adoption import Decision, Memory, Origin, check_destroy, check_reset, check_rights, decide
+from .adoption import Decision, Memory, Origin, decide
 from .applying import Applier, Progress
-from .changes import AlterRole, Change, CreateRole, DropDatabase, SetPassword
+from .changes import AllowConnections, AlterRole, Change, CreateRole, DropDatabase, SetPassword
 from .connecting import connect_admin
 from .endpoint import Endpoint
 from .errors import ApplyError, GolabsError, IdentityError
 from .forgetting import forget_environment
+from .guarding import check_destroy, check_losses, check_reset
 from .identity import forget_identity, note_identity, recall_identity
-from .inspection import Cluster, Live, PasswordProver, read_cluster, read_live
+from .inspection import Cluster, Live, PasswordProver, read_cluster, read_live, read_ties
 from .model import Desired, expand
 from .names import rebuilt_name
 from .passwords import generate, random_salt, scram_verifier
@@ -34,8 +36,11 @@ from .pending import forget_pending, note_pending, recall_pending
 from .plan import plan, plan_database, plan_destroy, plan_rebuild
 from .project import Project
 from .proofs import note_proofs, proof, recall_proofs
+from .rights import check_drop, check_rebuild
 from .script import write_scripts
+from .sessions import open_sessions
 from .settings import Settings
+from .wording import describe
 
 
 @dataclass(frozen=True)
@@ -49,9 +54,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a run found before it changes anything, and what was decided."""
+    """What a run found before it changes anything, and what was decided.
+
+    `connection` is to the environment's database, and `live` what it shows; both None where nobody could look into it.
+    """
 
     cluster: Cluster
+    connection: psycopg.Connection[Any] | None
+    live: Live | None
     decision: Decision
     proves: PasswordProver
 
@@ -96,31 +106,28 @@ class DirectEngine:
 
     def preview(self) -> Outcome:
         """What `up` would do. Writes nothing, on the server or here; verifiers of new passwords are left open."""
-        with connect_admin(self.endpoint) as admin, ThreadPoolExecutor(os.cpu_count()) as workers:
-            survey = self._survey(admin, workers)
+        with ExitStack() as opened:
+            admin = opened.enter_context(connect_admin(self.endpoint))
+            survey = self._survey(admin, opened)
             cluster, decision = survey.cluster, survey.decision
             changes = [*self._leftovers(cluster), *plan_database(self.desired, Live(cluster))]
-            if cluster.database_exists and not cluster.allows_connections:
+            if cluster.database_exists and survey.live is None:
                 unseen = (
                     f"{self.settings.database} allows no connections: what else is to change is not known before up"
                 )
                 return Outcome(tuple(changes), (*decision.warnings, unseen), ())
-            live = Live(cluster)
-            if cluster.database_exists:
-                with connect_admin(self.endpoint, self.settings.database) as connection:
-                    live = read_live(connection, cluster, self.desired)
             unknown = dict.fromkeys(user for user in self.settings.users if survey.is_to_set(user))
-            changes += plan(self.desired, live, unknown, self._removed(decision))
-            return Outcome(tuple(changes), decision.warnings, ())
+            inside = plan(self.desired, survey.live or Live(cluster), unknown, self._removed(decision))
+            self._check_losses(inside)
+            return Outcome((*changes, *inside), decision.warnings, ())
 
     def up(self, progress: Progress = lambda change: None) -> Outcome:
         """Creates what is missing and converges what differs, then writes the connection files."""
-        with (
-            connect_admin(self.endpoint) as admin,
-            self._applier.lock(admin),
-            ThreadPoolExecutor(os.cpu_count()) as workers,
-        ):
-            survey = self._survey(admin, workers)
+        with ExitStack() as opened:
+            admin = opened.enter_context(connect_admin(self.endpoint))
+            opened.enter_context(self._applier.lock(admin))
+            workers = opened.enter_context(ThreadPoolExecutor(os.cpu_count()))
+            survey = self._survey(admin, opened)
             cluster, decision = survey.cluster, survey.decision
             passwords = {user: password.value or SecretStr(generate()) for user, password in decision.passwords.items()}
             # Generated passwords are written down before a server knows them: a run that is killed loses none.
@@ -132,13 +139,15 @@ class DirectEngine:
             }
             changes = [*self._leftovers(cluster), *plan_database(self.desired, Live(cluster))]
             self._applier.one_by_one(admin, changes, progress)
-            if changes:
+            connection, live = survey.connection, survey.live
+            if connection is None or live is None:
                 cluster = self._cluster(admin)
-            with connect_admin(self.endpoint, self.settings.database) as connection:
+                connection = opened.enter_context(connect_admin(self.endpoint, self.settings.database))
                 live = read_live(connection, cluster, self.desired)
-                inside = plan(self.desired, live, dict.fromkeys(new), self._removed(decision))
-                # The server makes the first users while the verifiers of the last ones are computed.
-                self._applier.in_one_transaction(connection, _with_verifiers(inside, new), progress)
+            inside = plan(self.desired, live, dict.fromkeys(new), self._removed(decision))
+            self._check_losses(inside)
+            # The server makes the first users while the verifiers of the last ones are computed.
+            self._applier.in_one_transaction(connection, _with_verifiers(inside, new), progress)
             # Still under the lock: the next run reads these files to know what this one did.
             environment, database = self.settings.environment, self.settings.database
             note_identity(self.project, environment, cluster.system_identifier, database, self.settings.users)
@@ -150,6 +159,11 @@ class DirectEngine:
             set_now = {user: proof(verifier.result(), user, clear[user]) for user, verifier in new.items()}
             note_proofs(self.project, environment, survey.proves.proofs | set_now, self.settings.users)
         return Outcome((*changes, *inside), decision.warnings, tuple(files))
+
+    def open_database(self, progress: Progress = lambda change: None) -> None:
+        """Lets connections to the database again, which a destroy that failed had closed."""
+        with connect_admin(self.endpoint) as admin:
+            self._applier.one_by_one(admin, [AllowConnections(self.settings.database)], progress)
 
     def export(self) -> list[Path]:
         """Writes the connection files again, from the configuration and from the files that are there."""
@@ -177,6 +191,7 @@ class DirectEngine:
             return Outcome((), (f"{kept}; the connection files, which hold their passwords, are kept too",), ())
         with connect_admin(self.endpoint) as admin, self._applier.lock(admin):
             cluster = self._cluster(admin)
+            self._check_drop(admin, cluster, users=cluster.roles)
             changes = [*self._leftovers(cluster), *plan_destroy(self.desired, Live(cluster))]
             self._applier.one_by_one(admin, changes, progress)
             removed = forget_environment(self.project, environment)
@@ -192,8 +207,9 @@ class DirectEngine:
         fresh = rebuilt_name(self.settings.database)
         with connect_admin(self.endpoint) as admin, self._applier.lock(admin):
             cluster = self._cluster(admin)
-            check_rights(self.settings, self.endpoint, cluster)
+            check_rebuild(self.settings, self.endpoint, cluster)
             self._check_reset(cluster)
+            self._check_drop(admin, cluster)
             builder = Applier(self.endpoint, fresh)
             create, swap = plan_rebuild(self.desired, Live(cluster))
             builder.one_by_one(admin, create, progress)
@@ -203,6 +219,21 @@ class DirectEngine:
                 builder.in_one_transaction(connection, inside, progress)
             self._applier.one_by_one(admin, swap, progress)
         return Outcome((*create, *inside, *swap), (), ())
+
+    def check_destroy(self) -> None:
+        """Refuses, before anything is dropped, a destroy that the server would refuse half-way. Raises AdoptionError."""
+        with connect_admin(self.endpoint) as admin:
+            cluster = self._cluster(admin)
+            self._check_drop(admin, cluster, users=cluster.roles)
+
+    def _check_drop(self, admin: psycopg.Connection[Any], cluster: Cluster, users: Iterable[str] = ()) -> None:
+        database, dropped = self.settings.database, sorted(users)
+        sessions = open_sessions(admin, database) if cluster.database_exists else ()
+        check_drop(self.endpoint, database, cluster, dropped, sessions, read_ties(admin, database, dropped))
+
+    def _check_losses(self, changes: Iterable[Change]) -> None:
+        losses = [describe(change).text for change in changes if change.destructive]
+        check_losses(self.settings.policy, self.settings.environment, losses)
 
     def _check_reset(self, cluster: Cluster) -> None:
         """Refuses another server than the last run's, and users that are not there yet, before anything is dropped."""
@@ -230,15 +261,22 @@ class DirectEngine:
         users = self.settings.users
         return read_cluster(admin, self.settings.environment, database or self.settings.database, users)
 
-    def _survey(self, admin: psycopg.Connection[Any], workers: Executor) -> Survey:
+    def _survey(self, admin: psycopg.Connection[Any], opened: ExitStack) -> Survey:
+        """Looks at everything; what it opens stays open as long as `opened` does."""
         cluster = self._cluster(admin)
+        connection, live = None, None
+        if cluster.database_exists and cluster.allows_connections:
+            connection = opened.enter_context(connect_admin(self.endpoint, self.settings.database))
+            live = read_live(connection, cluster, self.desired)
         memory = self._memory(cluster)
         noted = recall_proofs(self.project, self.settings.environment)
         proves = PasswordProver(self.endpoint, self.settings.database, cluster, admin, noted)
         remembered = {user: known[0] for user, known in memory.passwords.items() if known}
         likely = {**remembered, **self.settings.passwords}
-        proves.compare({user: likely[user] for user in self.settings.users if user in likely}, workers)
-        return Survey(cluster, decide(self.settings, self.endpoint, cluster, memory, proves), proves)
+        with ThreadPoolExecutor(os.cpu_count()) as workers:
+            proves.compare({user: likely[user] for user in self.settings.users if user in likely}, workers)
+        decision = decide(self.settings, self.endpoint, cluster, memory, proves, live, self.desired)
+        return Survey(cluster, connection, live, decision, proves)
 
     def _memory(self, cluster: Cluster) -> Memory:
         """What files tell of earlier runs: which server it was, which users, and their passwords."""

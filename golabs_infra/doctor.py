@@ -6,8 +6,12 @@ import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from .adoption import check_rights
-from .errors import GolabsError
+from .adoption import Memory, takeover
+from .errors import Fault, GolabsError
+from .identity import recall_identity
+from .inspection import look_inside
+from .model import expand
+from .rights import check_rights, unsignalled
 from .runs import Run
 
 
@@ -42,7 +46,10 @@ def examine(run: Run) -> Iterator[Check]:
     if server.problem is None:
         yield _attempt("admin rights", lambda: _rights(run))
         yield from _sessions(run)
-        yield _attempt("database", lambda: _database(run))
+        database = _attempt("database", lambda: _database(run))
+        yield database
+        if database.problem is None:
+            yield from _takeover(run)
 
 
 def _attempt(name: str, look: Callable[[], str]) -> Check:
@@ -81,11 +88,29 @@ def _rights(run: Run) -> str:
 def _sessions(run: Run) -> Iterator[Check]:
     cluster = run.cluster
     if run.settings.policy.drops and not (cluster.superuser or cluster.signal_backend):
-        problem = GolabsError(
-            f"{cluster.admin} may not end sessions, so destroy fails while somebody is connected",
-            mend=f'GRANT pg_signal_backend TO "{cluster.admin}"',
-        )
-        yield Check("ending sessions", "", problem, advice=True)
+        yield Check("ending sessions", "", GolabsError(unsignalled(cluster)), advice=True)
+
+
+def _takeover(run: Run) -> Iterator[Check]:
+    """What `up` would refuse to take over, and what it would warn of, each by itself."""
+    identity = recall_identity(run.project, run.environment)
+    memory = Memory(identity.system_identifier, identity.users)
+    try:
+        live = look_inside(run.endpoint, run.cluster, expand(run.settings))
+    except GolabsError as error:
+        yield Check("takeover", "", error)
+        return
+    obstacles, warnings = takeover(run.settings, run.cluster, memory, live)
+    for fault in obstacles:
+        yield Check("takeover", "", _error(fault))
+    for warning in warnings:
+        yield Check("takeover", "", GolabsError(warning), advice=True)
+    if not obstacles and run.cluster.database_exists:
+        yield Check("takeover", "nothing stands in the way of an up")
+
+
+def _error(fault: Fault) -> GolabsError:
+    return GolabsError(fault.what, where=fault.where, mend=fault.mend)
 
 
 def _database(run: Run) -> str:

@@ -42,6 +42,12 @@ class Step:
         return self.type.startswith(("pulumi:", "golabs:", "random:index/randomBytes:"))
 
     @property
+    def loses(self) -> bool:
+        """Whether a database, schema, user or password would be deleted or replaced by it."""
+        ends = any(word in self.operation for word in ("delete", "replace"))
+        return ends and self.kind in ("Database", "Schema", "Role", "RandomPassword", "RandomBytes", "Extension")
+
+    @property
     def symbol(self) -> str:
         """`+` create, `=` import, `~` update, `-` delete, `o` forgotten and left in place."""
         return _SYMBOLS.get(self.operation.removesuffix("-replaced").removesuffix("-replacement"), "~")
@@ -72,6 +78,11 @@ class Report:
         """The messages of errors, without the engine's own echo of them."""
         messages = [notice.message for notice in self.notices if notice.severity == "error"]
         return [text for text in dict.fromkeys(messages) if not any(noise in text for noise in _ENGINE_NOISE)]
+
+    @property
+    def losses(self) -> list[str]:
+        """What was or would be lost, in words."""
+        return list(dict.fromkeys(f"{step.operation} {step.kind} {step.name}" for step in self.steps if step.loses))
 
     @property
     def changed(self) -> bool:

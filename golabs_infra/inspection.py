@@ -41,7 +41,8 @@ class LiveRole:
     """A role as it is: the model's value, and what no user of ours has.
 
     `memberships` are the roles that it is a member of, each with its grantor (None where that one is gone);
-    `overridden` the settings of the model that it has another time in the environment's database only.
+    `overridden` the settings of the model that it has another time in the environment's database only; `administered`
+    tells whether the admin may alter it and grant membership in it.
     """
 
     role: Role
@@ -49,6 +50,7 @@ class LiveRole:
     admin_is_member: bool
     memberships: tuple[tuple[str, str | None], ...] = ()
     overridden: tuple[str, ...] = ()
+    administered: bool = True
 
     def is_as(self, role: Role) -> bool:
         """Whether it is as a declared role is to be, its password aside."""
@@ -59,7 +61,7 @@ class LiveRole:
 class Cluster:
     """The server, the admin's rights there, whether the database exists, and the environment's users.
 
-    `unfinished_reset`: a reset that was killed has left the database that was to take the place of this one.
+    `superuser_extensions` are those that only a superuser can create; `unfinished_reset`: a reset that was killed has left the database that was to take the place of this one.
     """
 
     version_number: int
@@ -79,6 +81,23 @@ class Cluster:
     roles: Mapping[str, LiveRole] = field(default_factory=dict)
     inherits: bool = True
     unfinished_reset: bool = False
+    encoding: str | None = "UTF8"
+    superuser_extensions: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, order=True)
+class OwnedObject:
+    """An object in a schema as ALTER names it: kind (`TABLE`), name, a routine's arguments; and its owner.
+
+    `administered` tells whether the admin may act as the owner.
+    """
+
+    schema: str
+    kind: str
+    name: str
+    arguments: str = ""
+    owner: str = ""
+    administered: bool = True
 
 
 @dataclass(frozen=True)
@@ -88,6 +107,8 @@ class Live:
     `grants` has one entry for each object and grantee (never the owner); `relations` names every table-like object
     and sequence that is no extension's own, also those without a grant. A privilege that may be handed on comes a
     second time, as `SELECT WITH GRANT OPTION`. Default privileges with an empty schema hold in every one.
+    `administered_schemas` are those whose owner the admin may act as. `foreign_objects` are in a service's schema and
+    belong to somebody else than its migration user; `public_objects` are what the users can reach in schema public now.
     """
 
     cluster: Cluster
@@ -96,6 +117,9 @@ class Live:
     relations: frozenset[tuple[str, str, str]] = frozenset()
     grants: frozenset[Grant] = frozenset()
     default_privileges: frozenset[DefaultPrivileges] = frozenset()
+    administered_schemas: frozenset[str] = frozenset()
+    foreign_objects: tuple[OwnedObject, ...] = ()
+    public_objects: tuple[OwnedObject, ...] = ()
 
 
 def read_cluster(connection: psycopg.Connection[Any], environment: str, database: str, users: Iterable[str]) -> Cluster:
@@ -114,8 +138,9 @@ def read_cluster(connection: psycopg.Connection[Any], environment: str, database
         for row in read_rows(connection, "roles", names=list(users), pattern=pattern, database=database)
         if row["name"] in users or _belongs(row["name"], environment)
     }
-    available = frozenset(facts.pop("available_extensions"))
-    return Cluster(**facts, roles=roles, available_extensions=available)
+    for name in ("available_extensions", "superuser_extensions"):
+        facts[name] = frozenset(facts[name])
+    return Cluster(**facts, roles=roles)
 
 
 def look_at(endpoint: Endpoint, environment: str, database: str, users: Iterable[str]) -> Cluster:
@@ -127,12 +152,22 @@ def look_at(endpoint: Endpoint, environment: str, database: str, users: Iterable
 def read_live(connection: psycopg.Connection[Any], cluster: Cluster, desired: Desired) -> Live:
     """What a connection to the environment's database shows of it, in the schemas that are ours to look after."""
     _trust_only_the_catalogs(connection)
-    schemas = {row["name"]: row["owner"] for row in read_rows(connection, "schemas")}
+    schemas = read_rows(connection, "schemas")
     watched = sorted({PUBLIC_SCHEMA, *(schema.name for schema in desired.schemas)})
+    owners = {schema.name: schema.owner for schema in desired.schemas if schema.owner}
+    users = sorted(cluster.roles)
     rows = read_rows(connection, "grants", schemas=watched)
     return Live(
         cluster=cluster,
-        schemas=schemas,
+        schemas={row["name"]: row["owner"] for row in schemas},
+        administered_schemas=frozenset(row["name"] for row in schemas if row["administered"]),
+        foreign_objects=tuple(
+            OwnedObject(**row)
+            for row in read_rows(connection, "foreign_objects", schemas=list(owners), owners=list(owners.values()))
+        ),
+        public_objects=tuple(
+            OwnedObject(PUBLIC_SCHEMA, **row) for row in read_rows(connection, "public_objects", users=users)
+        ),
         extensions=frozenset(Extension(**row) for row in read_rows(connection, "extensions")),
         relations=frozenset((row["kind"], row["schema"], row["relation"]) for row in rows if row["relation"]),
         grants=frozenset(
@@ -145,6 +180,20 @@ def read_live(connection: psycopg.Connection[Any], cluster: Cluster, desired: De
             for row in read_rows(connection, "default_privileges", schemas=watched)
         ),
     )
+
+
+def look_inside(endpoint: Endpoint, cluster: Cluster, desired: Desired) -> Live | None:
+    """`read_live` over a connection of its own; None where the database is not there, or lets nobody in."""
+    if not (cluster.database_exists and cluster.allows_connections):
+        return None
+    with connect_admin(endpoint, desired.database.name) as connection:
+        return read_live(connection, cluster, desired)
+
+
+def read_ties(connection: psycopg.Connection[Any], database: str, users: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The users that can't be dropped with the database, and the other databases that keep them from it."""
+    rows = read_rows(connection, "elsewhere", users=list(users), database=database, rebuilt=rebuilt_name(database))
+    return {row["name"]: tuple(row["databases"]) for row in rows}
 
 
 def read_verifiers(connection: psycopg.Connection[Any], cluster: Cluster) -> dict[str, str | None]:
@@ -214,7 +263,7 @@ def _belongs(name: str, environment: str) -> bool:
 def _live_role(row: dict[str, Any]) -> LiveRole:
     settings = _settings(row.pop("settings"))
     in_database = _settings(row.pop("settings_in_database"))
-    expires, admin_is_member = row.pop("expires"), row.pop("admin_is_member")
+    expires, admin_is_member, administered = (row.pop(name) for name in ("expires", "admin_is_member", "administered"))
     memberships = tuple((role, grantor) for role, grantor in row.pop("memberships") or ())
     role = Role(
         **row,
@@ -222,7 +271,8 @@ def _live_role(row: dict[str, Any]) -> LiveRole:
         statement_timeout=_milliseconds(settings.get("statement_timeout", "0")),
         idle_in_transaction_session_timeout=_milliseconds(settings.get("idle_in_transaction_session_timeout", "0")),
     )
-    return LiveRole(role, expires, admin_is_member, memberships, tuple(sorted(set(in_database) & _SETTINGS)))
+    overridden = tuple(sorted(set(in_database) & _SETTINGS))
+    return LiveRole(role, expires, admin_is_member, memberships, overridden, administered)
 
 
 def _settings(listed: list[str] | None) -> dict[str, str]:

@@ -25,10 +25,11 @@ from . import connections
 from .adoption import OUTDATED_STATE, Decision, Memory, Origin, Password, decide
 from .components import Database, DatabaseArgs, ServiceSchema, ServiceSchemaArgs
 from .config_keys import STRUCTURED_KEYS
+from .direct import DirectEngine
 from .endpoint import Endpoint
 from .errors import EngineError, GolabsError, IdentityError, PolicyError
 from .identity import note_identity
-from .inspection import Cluster, PasswordProver, look_at
+from .inspection import Cluster, PasswordProver, look_at, look_inside
 from .model import Desired, expand
 from .names import parse_user_name
 from .passwords import generate
@@ -78,9 +79,11 @@ def _run(project: Project) -> None:
     endpoint = resolve_endpoint(settings, project)
     state = _read_state()
     memory = _remember(settings, project, state)
+    desired = expand(settings)
     cluster = look_at(endpoint, settings.environment, settings.database, settings.users)
+    live = look_inside(endpoint, cluster, desired)
     prover = PasswordProver(endpoint, settings.database, cluster)
-    decision = decide(settings, endpoint, cluster, memory, prover)
+    decision = decide(settings, endpoint, cluster, memory, prover, live, desired)
     if decision.outdated and memory.holds_database:
         raise IdentityError(
             f"{OUTDATED_STATE} {endpoint.address} (another server, or dropped)",
@@ -88,7 +91,8 @@ def _run(project: Project) -> None:
             mend=f"golabs up {settings.environment}; or have the state forget it, then up again: "
             f"pulumi state delete --all --yes --stack {settings.environment}",
         )
-    _check_extensions(settings, state)
+    if cluster.database_exists and not cluster.allows_connections:
+        _open_database(project, settings, endpoint)
     decision = _with_passwords_made(settings, decision)
     for warning in (*decision.warnings, *_moved_server(settings, endpoint, state)):
         pulumi.log.warn(warning)
@@ -130,6 +134,7 @@ def declare(project: Project, settings: Settings, endpoint: Endpoint, cluster: C
             provider,
             [role for service in services for role in service.roles.values()],
             cluster.database_exists,
+            cluster.admin if cluster.database_owner in cluster.roles else None,
         ),
         opts=pulumi.ResourceOptions(protect=policy.protects),
     )
@@ -276,20 +281,22 @@ def _remember(settings: Settings, project: Project, state: Mapping[str, dict[str
             for user in {*in_state, *in_files}
         },
         holds_database=any(resource["type"] == _DATABASE for resource in state.values()),
+        extensions=frozenset(
+            resource["outputs"].get("name") for resource in state.values() if resource["type"] == _EXTENSION
+        ),
     )
 
 
-def _check_extensions(settings: Settings, state: Mapping[str, dict[str, Any]]) -> None:
-    """Refuses to drop a guarded stack's extension; the engine would refuse it only after other changes were made."""
-    held = {resource["outputs"].get("name") for resource in state.values() if resource["type"] == _EXTENSION}
-    removed = sorted(held - {name for service in settings.services for name in service.extensions})
-    if removed and settings.policy.protects:
-        raise PolicyError(
-            f"no service asks for the extension {removed[0]!r} any more, and {settings.environment} is guarded: nothing "
-            "of it is dropped or forgotten",
-            where=f"{settings.source}: {NAMESPACE}services",
-            mend=f"put it back into a service's list: extensions: [{', '.join(removed)}]",
-        )
+def _open_database(project: Project, settings: Settings, endpoint: Endpoint) -> None:
+    """Lets connections to the database again, before the provider wants some: a destroy that failed has closed it.
+
+    The engine takes that for done, as the state says so. It is never closed where nothing is dropped.
+    """
+    if pulumi.runtime.is_dry_run():
+        pulumi.log.warn(f"{settings.database} allows no connections, after a destroy that failed: up opens it again")
+    else:
+        DirectEngine(project, settings, endpoint).open_database()
+        pulumi.log.warn(f"{settings.database} allowed no connections, after a destroy that failed: it is open again")
 
 
 def _moved_server(settings: Settings, endpoint: Endpoint, state: Mapping[str, dict[str, Any]]) -> list[str]:

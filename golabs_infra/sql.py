@@ -255,6 +255,12 @@ def _(change: DropOwned, database: str) -> list[Composed]:
     return [_compose("DROP OWNED BY {} CASCADE", Identifier(change.role))]
 
 
+def remedy(template: str, *names: str | tuple[str, ...]) -> str:
+    """A statement for somebody to run by hand, as text; names are quoted, those of a tuple joined by dots."""
+    identifiers = (Identifier(*name) if isinstance(name, tuple) else Identifier(name) for name in names)
+    return f"{_compose(template, *identifiers).as_string()};"
+
+
 def _compose(template: str, *parts: Composable) -> Composed:
     return SQL(template).format(*parts)
 

@@ -10,18 +10,23 @@ import pulumi_postgresql as postgresql
 
 from ..model import DatabaseModel
 from ..policy import Policy
+from ..takeover import ENCODING
 from .options import options
 
 
 @dataclass(frozen=True)
 class DatabaseArgs:
-    """What the component needs. `roles` are all users of all services: the database must go before any of them."""
+    """What the component needs. `roles` are all users of all services: the database must go before any of them.
+
+    `owner` is who it is to be given to; None leaves its owner as it is, which for a new one is the admin.
+    """
 
     model: DatabaseModel
     policy: Policy
     provider: postgresql.Provider
     roles: Sequence[postgresql.Role]
     exists: bool
+    owner: str | None = None
 
 
 class Database(pulumi.ComponentResource):
@@ -34,13 +39,16 @@ class Database(pulumi.ComponentResource):
         self.database = postgresql.Database(
             name,
             name=model.name,
-            encoding="UTF8",
+            encoding=ENCODING,
+            owner=args.owner,
             opts=options(
                 args.policy,
                 parent=self,
                 provider=args.provider,
                 depends_on=args.roles,
                 import_=model.name if args.exists else None,
+                # Another encoding is told as a finding; the engine would make a new, empty database.
+                ignore_changes=["encoding"],
             ),
         )
         self.resources: list[pulumi.CustomResource] = [self.database]

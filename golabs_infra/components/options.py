@@ -24,6 +24,7 @@ def options(
     depends_on: Sequence[pulumi.Resource] = (),
     import_: str | None = None,
     delete_before_replace: bool | None = None,
+    ignore_changes: Sequence[str] = (),
 ) -> pulumi.ResourceOptions:
     """Options of one resource. `inside` is the database whose end is the resource's end too."""
     return pulumi.ResourceOptions(
@@ -35,4 +36,5 @@ def options(
         depends_on=list(depends_on),
         import_=import_,
         delete_before_replace=delete_before_replace,
+        ignore_changes=list(ignore_changes),
     )

@@ -10,7 +10,14 @@ SELECT current_setting('server_version_num')::int AS version_number,
        pg_has_role(current_user, 'pg_signal_backend', 'USAGE') AS signal_backend,
        pg_is_in_recovery() AS in_recovery,
        (SELECT coalesce(array_agg(name::text), '{}') FROM pg_available_extensions) AS available_extensions,
+       (SELECT coalesce(array_agg(DISTINCT v.name::text), '{}') FROM pg_available_extension_versions v
+        WHERE v.superuser AND NOT v.trusted AND NOT EXISTS (  -- the managed servers' own kind of superuser may, too
+            SELECT FROM pg_roles managed
+            WHERE managed.rolname IN ('rds_superuser', 'cloudsqlsuperuser', 'azure_pg_admin')
+              AND pg_has_role(current_user, managed.oid, 'USAGE')
+        )) AS superuser_extensions,
        d.datname IS NOT NULL AS database_exists,
+       pg_encoding_to_char(d.encoding)::text AS encoding,
        pg_get_userbyid(d.datdba)::text AS database_owner,
        coalesce(pg_has_role(current_user, d.datdba, 'USAGE'), false) AS owns_database,
        coalesce(d.datallowconn, false) AS allows_connections,

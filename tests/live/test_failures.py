@@ -18,7 +18,7 @@ from golabs_infra.changes import AllowConnections, Change, CreateDatabase
 from golabs_infra.connecting import connect_admin
 from golabs_infra.connections import connection_file
 from golabs_infra.endpoint import Endpoint
-from golabs_infra.errors import ApplyError, GolabsError
+from golabs_infra.errors import AdoptionError, ApplyError, GolabsError
 from golabs_infra.project import Project
 
 from ..support import direct_engine, write_stack
@@ -285,22 +285,30 @@ def test_a_run_waits_for_another_and_says_so_when_it_takes_too_long(
 # ---- what a destroy that failed leaves behind
 
 
-@pytest.mark.parametrize("environment", ["tst", "dev"])
-def test_a_database_that_allows_no_connections_is_opened_again(
-    server: Endpoint, project: Project, environment: str
-) -> None:
-    database = f"go-labs-{environment}"
-    engine(project, server, environment).up()
-    tools.migrate(project, environment=environment)
-    whole, rows = snapshot(server, database), tools.rows(project, environment=environment)
-    tools.as_superuser(server, f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false')
-    shown = engine(project, server, environment).preview()
-    assert shown.changes == (AllowConnections(database),)
+def test_a_database_that_a_failed_destroy_has_closed_is_opened_again(server: Endpoint, project: Project) -> None:
+    engine(project, server).up()
+    tools.migrate(project)
+    whole, rows = snapshot(server, DATABASE), tools.rows(project)
+    tools.as_superuser(server, f'ALTER DATABASE "{DATABASE}" ALLOW_CONNECTIONS false')
+    shown = engine(project, server).preview()
+    assert shown.changes == (AllowConnections(DATABASE),)
     assert any("allows no connections" in warning for warning in shown.warnings)
-    assert engine(project, server, environment).up().changes == (AllowConnections(database),)
-    assert engine(project, server, environment).up().changes == ()
-    assert snapshot(server, database) == whole
-    assert tools.rows(project, environment=environment) == rows
+    assert engine(project, server).up().changes == (AllowConnections(DATABASE),)
+    assert engine(project, server).up().changes == ()
+    assert snapshot(server, DATABASE) == whole
+    assert tools.rows(project) == rows
+
+
+def test_a_database_that_somebody_has_closed_is_not_opened_where_nothing_is_ever_dropped(
+    server: Endpoint, project: Project
+) -> None:
+    engine(project, server, "dev").up()
+    tools.as_superuser(server, 'ALTER DATABASE "go-labs-dev" ALLOW_CONNECTIONS false')
+    for attempt in (engine(project, server, "dev").preview, engine(project, server, "dev").up):
+        with pytest.raises(AdoptionError, match="somebody has closed it: it allows no connections") as caught:
+            attempt()
+    tools.settle(server, caught.value)
+    assert engine(project, server, "dev").up().changes == ()
 
 
 # ---- files in the way

@@ -7,7 +7,7 @@ import pytest
 from golabs_infra.changes import CreateDatabase
 from golabs_infra.connections import connection_file
 from golabs_infra.endpoint import Endpoint
-from golabs_infra.errors import ApplyError, GolabsError, IdentityError, PolicyError
+from golabs_infra.errors import AdoptionError, GolabsError, IdentityError, PolicyError
 from golabs_infra.project import Project
 
 from ..support import make_project
@@ -151,14 +151,27 @@ def test_destroy_works_where_the_database_allows_no_connections(provisioned: End
     assert tools.role_names(provisioned) == []
 
 
-def test_a_user_that_owns_something_elsewhere_makes_destroy_fail_and_say_so_and_can_be_repeated(
-    provisioned: Endpoint, project: Project
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER DATABASE elsewhere OWNER TO billing_migration_tst_user",
+        "GRANT CONNECT ON DATABASE elsewhere TO billing_migration_tst_user",
+        "GRANT CREATE ON SCHEMA public TO billing_migration_tst_user",
+        "CREATE SCHEMA theirs AUTHORIZATION billing_migration_tst_user",
+    ],
+)
+def test_a_user_with_something_in_another_database_is_told_before_anything_is_dropped(
+    provisioned: Endpoint, project: Project, statement: str
 ) -> None:
-    tools.as_superuser(provisioned, "CREATE DATABASE elsewhere OWNER billing_migration_tst_user")
-    with pytest.raises(ApplyError, match="elsewhere") as caught:
+    tools.as_superuser(provisioned, "CREATE DATABASE elsewhere")
+    tools.as_superuser(provisioned, statement, database="elsewhere")
+    before = row_versions(provisioned, DATABASE)
+    with pytest.raises(
+        AdoptionError, match=r"billing_migration_tst_user: it owns something.* in elsewhere too"
+    ) as caught:
         engine(project, provisioned).destroy()
-    assert "nothing is half done" not in str(caught.value)
-    tools.as_superuser(provisioned, "DROP DATABASE elsewhere")
+    assert row_versions(provisioned, DATABASE) == before
+    tools.settle(provisioned, caught.value, database="elsewhere")
     engine(project, provisioned).destroy()
     assert tools.role_names(provisioned) == []
 

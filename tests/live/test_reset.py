@@ -22,7 +22,7 @@ from golabs_infra.changes import (
     SetPassword,
 )
 from golabs_infra.endpoint import Endpoint
-from golabs_infra.errors import ApplyError, GolabsError, IdentityError, PolicyError
+from golabs_infra.errors import AdoptionError, ApplyError, GolabsError, IdentityError, PolicyError
 from golabs_infra.project import Project
 
 from ..support import direct_engine, make_project, write_stack
@@ -203,10 +203,10 @@ def test_an_admin_who_may_end_no_session_drops_nothing_and_is_told_what_it_lacks
     tools.migrate(project)
     rows = tools.rows(project)
     with tools.login(project, "billing", "app") as session:
-        with pytest.raises(ApplyError) as caught:
+        with pytest.raises(AdoptionError) as caught:
             engine(project, admin).reset()
         assert session.execute("SELECT 1").fetchone() == (1,)
-    assert "GRANT pg_signal_backend TO" in str(caught.value)
+    assert 'GRANT pg_signal_backend TO "deployer"' in str(caught.value)
     assert tools.rows(project) == rows
     tools.wait_for_sessions_to_end(each_server, DATABASE)
     engine(project, admin).reset()

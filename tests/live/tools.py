@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,10 +20,12 @@ from golabs_infra.connecting import connect_admin
 from golabs_infra.connections import Record, connection_file
 from golabs_infra.direct import DirectEngine
 from golabs_infra.endpoint import Endpoint
+from golabs_infra.errors import FaultsError
 from golabs_infra.passwords import random_salt, scram_verifier
 from golabs_infra.project import Project
 from golabs_infra.settings import read_settings
 from golabs_infra.target import resolve_endpoint
+from golabs_infra.wording import describe
 
 from ..support import make_project, raw_config, wipe
 from .catalog import snapshot
@@ -175,6 +178,18 @@ def as_superuser(endpoint: Endpoint, *statements: str, database: str | None = No
             connection.execute(statement.encode())
 
 
+def statements_in(text: str) -> list[str]:
+    """The statements that the mend of an error holds, in their order."""
+    return re.findall(r"(?:ALTER|CREATE|DROP|GRANT|REASSIGN|REVOKE) [^;]*;", text)
+
+
+def settle(server: Endpoint, error: FaultsError, database: str | None = None) -> None:
+    """Does what an error asks for, literally, as the superuser in a database (the admin's own if none is named)."""
+    statements = [statement for fault in error.faults for statement in statements_in(fault.mend)]
+    assert statements, error
+    as_superuser(server, *statements, database=database)
+
+
 def answer(endpoint: Endpoint, query: str, *parameters: object, database: str | None = None) -> Any:
     """The one value that a query of the admin gives."""
     with connect_admin(endpoint, database) as connection:
@@ -295,3 +310,8 @@ def contested_user(server: Endpoint, name: str) -> Iterator[None]:
     with connect_admin(server) as other, other.transaction(force_rollback=True):
         other.execute(SQL("CREATE ROLE {}").format(Identifier(name)))
         yield
+
+
+def in_words(change: Change) -> str:
+    """What golabs says of a change."""
+    return describe(change).text

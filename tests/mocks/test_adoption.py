@@ -118,6 +118,8 @@ def test_an_admin_who_is_no_superuser_proves_a_password_by_logging_in(engine: Fa
             sql.SQL("CREATE ROLE provisioner LOGIN CREATEDB CREATEROLE PASSWORD {}").format(sql.Literal(KEPT_PASSWORD))
         )
     create_user(server, "billing_app_dev_user", CONFIGURED_PASSWORD)
+    with connect_admin(server) as admin:
+        admin.execute("GRANT billing_app_dev_user TO provisioner WITH ADMIN OPTION")
     provisioner = replace(server, admin_user="provisioner", admin_password=SecretStr(KEPT_PASSWORD))
     configure(engine, provisioner, passwords={"billing": {"app": CONFIGURED_PASSWORD}})
     assert up(engine, "dev").one(ROLE, "billing-app").import_id == "billing_app_dev_user"

@@ -290,7 +290,7 @@ def test_a_removed_service_is_refused_in_guarded_environments(
     engine.state = state_of(environment, users=[f"order_app_{environment}_user"])
     message = refused(engine, environment, in_preview=in_preview)
     assert "order" in message
-    assert "retired: true" in message
+    assert f"golabs retire {environment} order" in message
 
 
 def test_a_removed_service_is_warned_about_where_it_is_kept(engine: FakeEngine, server: Endpoint) -> None:

@@ -12,18 +12,17 @@ from golabs_infra.adoption import (
     Memory,
     Origin,
     Password,
-    check_destroy,
-    check_rights,
     choose_passwords,
     decide,
     is_outdated,
-    removed_services,
 )
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.errors import AdoptionError, ConfigError, IdentityError, PolicyError, ServerConnectionError
+from golabs_infra.guarding import check_destroy, removed_services
 from golabs_infra.inspection import Cluster
 from golabs_infra.model import Role
 from golabs_infra.policy import DISPOSABLE, GUARDED, KEEP, Policy
+from golabs_infra.rights import check_rights
 from golabs_infra.settings import Settings
 
 from ..support import make_settings
@@ -80,7 +79,9 @@ def clear(chosen: Iterable[Password]) -> list[tuple[Origin, str | None]]:
 
 def choose(settings: Settings, cluster: Cluster, memory: Memory, proves: Proves) -> list[tuple[Origin, str | None]]:
     """The choices for migration user and app user."""
-    chosen = choose_passwords(settings, cluster, memory, proves)
+    chosen, faults = choose_passwords(settings, cluster, memory, proves)
+    if faults:
+        raise AdoptionError(faults, where=settings.environment)
     assert tuple(chosen) == settings.users
     return clear(chosen.values())
 
@@ -185,26 +186,28 @@ def test_an_admin_needs_no_createdb_once_the_database_is_there() -> None:
     [
         (
             {"create_role": False},
-            'admin: it lacks CREATEROLE\n      mend: ALTER ROLE "admin" CREATEROLE',
+            'admin: it lacks CREATEROLE\n      mend: as a superuser: ALTER ROLE "admin" CREATEROLE;',
         ),
         (
             {"create_role": False, "create_database": False, "database_exists": False},
-            'admin: it lacks CREATEROLE and CREATEDB\n      mend: ALTER ROLE "admin" CREATEROLE CREATEDB',
+            'admin: it lacks CREATEROLE and CREATEDB\n'
+            '      mend: as a superuser: ALTER ROLE "admin" CREATEROLE CREATEDB;',
         ),
         (
             {"inherits": False},
             "admin: it is NOINHERIT, and so can't act on what the services' users own\n"
-            '      mend: ALTER ROLE "admin" INHERIT',
+            '      mend: as a superuser: ALTER ROLE "admin" INHERIT;',
         ),
         (
             {"owns_database": False, "database_owner": "dba"},
-            'go-labs-dev: it belongs to dba, not to the admin\n      mend: ALTER DATABASE "go-labs-dev" OWNER TO "admin"',
+            "go-labs-dev: it belongs to dba, not to the admin admin\n"
+            '      mend: as a superuser: ALTER DATABASE "go-labs-dev" OWNER TO "admin";',
         ),
         (
-            {"version_number": 140012, "version": "14.12"},
-            "schema public: below PostgreSQL 15 only a superuser can close it (this is 14.12)\n"
-            '      mend: use a superuser as adminUser; or, in "go-labs-dev", as a superuser: '
-            "REVOKE ALL ON SCHEMA public FROM PUBLIC, and upgrade",
+            {"version_number": 140012, "version": "14.12", "database_exists": False, "owns_database": False},
+            "schema public: below PostgreSQL 15 only a superuser can close it in a new database (this is 14.12)\n"
+            '      mend: CREATE DATABASE "go-labs-dev" TEMPLATE template0; and in it, as a superuser: '
+            'ALTER SCHEMA public OWNER TO "admin";',
         ),
     ],
 )
@@ -215,10 +218,10 @@ def test_what_an_admin_lacks_is_told_with_the_statement_that_gives_it(facts: dic
 
 
 def test_everything_that_an_admin_lacks_is_told_at_once() -> None:
-    cluster = plain_admin(create_role=False, owns_database=False, version_number=140012, version="14.12")
+    cluster = plain_admin(create_role=False, owns_database=False, inherits=False)
     with pytest.raises(AdoptionError) as caught:
         check_rights(settings_of("dev"), ENDPOINT, cluster)
-    assert [fault.where for fault in caught.value.faults] == ["admin", "go-labs-dev", "schema public"]
+    assert [fault.where for fault in caught.value.faults] == ["admin", "admin", "go-labs-dev"]
 
 
 # ---- destroy
@@ -254,18 +257,18 @@ MANAGED = frozenset(
 @pytest.mark.parametrize("environment", ["tst", "dev"])
 def test_services_that_a_run_provisioned_and_the_configuration_lost_are_removed(environment: str) -> None:
     managed = frozenset(user.replace("_tst_", f"_{environment}_") for user in MANAGED)
-    assert removed_services(settings_of(environment), make_cluster(), Memory(managed=managed)) == ("a_app", "order")
+    assert removed_services(settings_of(environment), make_cluster(), managed) == ("a_app", "order")
 
 
 def test_a_service_that_no_run_provisioned_is_not_removed() -> None:
     settings = settings_of("tst")
-    assert removed_services(settings, existing(settings, "order_app_tst_user"), Memory()) == ()
+    assert removed_services(settings, existing(settings, "order_app_tst_user"), frozenset()) == ()
 
 
 def test_roles_of_another_convention_are_no_services() -> None:
-    memory = Memory(managed=frozenset({"postgres", "reporting", *settings_of("tst").users}))
-    assert removed_services(settings_of("prd"), make_cluster(), Memory(managed=frozenset({"postgres"}))) == ()
-    assert removed_services(settings_of("tst"), make_cluster(), memory) == ()
+    managed = frozenset({"postgres", "reporting", *settings_of("tst").users})
+    assert removed_services(settings_of("prd"), make_cluster(), frozenset({"postgres"})) == ()
+    assert removed_services(settings_of("tst"), make_cluster(), managed) == ()
 
 
 @pytest.mark.parametrize(
@@ -274,18 +277,18 @@ def test_roles_of_another_convention_are_no_services() -> None:
 )
 def test_a_guarded_environment_refuses_to_lose_a_service(managed: list[str], subject: str) -> None:
     with pytest.raises(PolicyError) as caught:
-        removed_services(settings_of("prd"), make_cluster(), Memory(managed=frozenset(managed)))
+        removed_services(settings_of("prd"), make_cluster(), frozenset({*managed, "billing_app_prd_user"}))
     first = min(managed).split("_", maxsplit=1)[0]
     assert str(caught.value) == (
         f"Pulumi.prd.yaml: golabs-infra:services: {subject} not in the configuration any more, and prd is guarded: "
         "nothing of it is dropped or forgotten\n"
-        f"  mend: put the line back: {first} (with 'retired: true' to close its logins and keep its data)"
+        f"  mend: put the line back: {first} (to close its logins and keep its data: golabs retire prd {first})"
     )
 
 
 def test_a_retired_service_is_not_a_removed_one() -> None:
     settings = settings_of("prd", services=[{"name": "billing", "retired": True}])
-    assert removed_services(settings, make_cluster(), Memory(managed=frozenset(settings.users))) == ()
+    assert removed_services(settings, make_cluster(), frozenset(settings.users)) == ()
 
 
 def test_a_forgotten_service_is_left_in_place_and_told() -> None:
@@ -360,9 +363,8 @@ def test_an_existing_user_without_a_known_password_stops_the_run(environment: st
 
 def test_every_existing_user_whose_password_is_unknown_is_told_at_once() -> None:
     settings = settings_of("dev", services=["billing", "order"])
-    with pytest.raises(AdoptionError) as caught:
-        choose_passwords(settings, existing(settings), Memory(), never)
-    assert {fault.where for fault in caught.value.faults} == set(settings.users)
+    _, faults = choose_passwords(settings, existing(settings), Memory(), never)
+    assert {fault.where for fault in faults} == set(settings.users)
 
 
 @pytest.mark.parametrize("environment", ["dev", "prd"])
@@ -408,7 +410,7 @@ def test_a_choice_tells_whether_the_engine_holds_a_generated_password(held: bool
     settings = settings_of("prd", **configured(migration=STRONG, app=STRONG))
     generated = {user: SecretStr(OTHER) for user in settings.users} if held else {}
     memory = Memory(managed=frozenset(settings.users), generated=generated)
-    chosen = choose_passwords(settings, existing(settings), memory, never)
+    chosen, _ = choose_passwords(settings, existing(settings), memory, never)
     assert [password.generated_before for password in chosen.values()] == [held, held]
 
 

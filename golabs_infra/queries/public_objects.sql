@@ -1,0 +1,28 @@
+-- What in the schema public the given users can reach while they have USAGE there: extensions, relations that one of them
+-- owns or may read or write, and routines that are no extension's own and that one of them may execute.
+WITH users AS (
+    SELECT r.oid FROM pg_roles r WHERE r.rolname = ANY (%(users)s) AND has_schema_privilege(r.oid, to_regnamespace('public')::oid, 'USAGE')
+)
+SELECT 'EXTENSION' AS kind, e.extname::text AS name, '' AS arguments
+FROM pg_extension e
+WHERE e.extnamespace = to_regnamespace('public') AND EXISTS (SELECT FROM users)
+UNION ALL
+SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
+                      WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END,
+       c.relname::text, ''
+FROM pg_class c
+WHERE c.relnamespace = to_regnamespace('public') AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND NOT EXISTS (
+      SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.objsubid = 0 AND e.deptype = 'e'
+  )
+  AND EXISTS (SELECT FROM users u WHERE has_table_privilege(u.oid, c.oid, 'SELECT, INSERT, UPDATE, DELETE'))
+UNION ALL
+SELECT CASE p.prokind WHEN 'p' THEN 'PROCEDURE' WHEN 'a' THEN 'AGGREGATE' ELSE 'FUNCTION' END,
+       p.proname::text, pg_get_function_identity_arguments(p.oid)
+FROM pg_proc p
+WHERE p.pronamespace = to_regnamespace('public')
+  AND NOT EXISTS (
+      SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.objsubid = 0 AND e.deptype = 'e'
+  )
+  AND EXISTS (SELECT FROM users u WHERE has_function_privilege(u.oid, p.oid, 'EXECUTE'))
+ORDER BY 1, 2, 3

@@ -1,0 +1,285 @@
+"""What stands in the way of taking over what is on a server, found before anything is changed; and what should be known.
+
+Pure: it compares the model with what a look at the server and into the database has shown. A finding that blocks stops
+the run of either engine; every other one is a warning. Each comes with the SQL or the configuration that settles it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from .errors import Fault
+from .inspection import Cluster, Live, LiveRole, OwnedObject
+from .model import PUBLIC_SCHEMA, Desired, Role
+from .names import EXTENSIONS_SCHEMA, parse_user_name
+from .policy import Policy
+from .rights import unadministered
+from .sql import remedy
+from .stackfile import NAMESPACE
+
+ENCODING = "UTF8"
+_DATABASE_OWNER = "pg_database_owner"
+"""From 15 on the role that the database's owner is a member of, by being that."""
+_SHOWN = 3
+"""So many objects are named in a sentence; the statements name them all."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be for a takeover; `blocks` stops the run."""
+
+    fault: Fault
+    blocks: bool
+
+    @property
+    def warning(self) -> str:
+        """The finding as a sentence."""
+        return f"{self.fault.where}: {self.fault.what}; to settle it: {self.fault.mend}"
+
+
+@dataclass(frozen=True)
+class Takeover:
+    """A run that meets things it may not have made. `managed` are the users that an earlier run has provisioned,
+    `first` tells that none has provisioned the database, `live` is None where nobody could look into it."""
+
+    policy: Policy
+    desired: Desired
+    cluster: Cluster
+    live: Live | None
+    managed: frozenset[str]
+    first: bool
+
+    def findings(self) -> Iterator[Finding]:
+        """Everything at once, in the order of who has to act: rights, the database, users, what is in schemas."""
+        yield from self._rights()
+        if self.cluster.database_exists:
+            yield from self._database()
+        for role in self.desired.roles:
+            if (current := self.cluster.roles.get(role.name)) is not None:
+                yield from self._user(role, current)
+        if self.live is not None:
+            yield from self._schemas(self.live)
+            yield from self._objects(self.live)
+            yield from self._extensions(self.live)
+            yield from self._public(self.live)
+        elif not self.cluster.database_exists:
+            yield from self._extensions(Live(self.cluster))
+
+    @property
+    def _keeps(self) -> bool:
+        """Whether what is there has to be kept as somebody may rely on it."""
+        return not self.policy.drops
+
+    def _adopts(self, *users: str) -> bool:
+        """Whether one of these users, or the database itself, is to be taken over with all that hangs on it."""
+        return self._keeps and any(user in self.cluster.roles and user not in self.managed for user in users)
+
+    def _inside(self, *statements: str, by: str = "its owner or a superuser") -> str:
+        """Statements to be run in the environment's database, once it is there."""
+        name = self.desired.database.name
+        make = [] if self.cluster.database_exists else [remedy("CREATE DATABASE {} TEMPLATE template0", name), "and"]
+        return "\n        ".join([*make, f"in {name}, as {by}:", *statements])
+
+    def _extensions_schema(self) -> str:
+        return remedy("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}", EXTENSIONS_SCHEMA, self.cluster.admin)
+
+    def _rights(self) -> Iterator[Finding]:
+        users = {role.name for role in self.desired.roles}
+        if self.policy.drops:  # with the users of services that are to be dropped
+            users |= self.managed
+        if (lack := unadministered(self.cluster, users)) is not None:
+            yield Finding(lack, True)
+
+    def _database(self) -> Iterator[Finding]:
+        name, cluster = self.desired.database.name, self.cluster
+        if cluster.database_owner in cluster.roles and self._keeps and cluster.owns_database:
+            what = f"it belongs to {cluster.database_owner}, who can undo every privilege in it"
+            yield Finding(Fault(name, what, remedy("ALTER DATABASE {} OWNER TO {}", name, cluster.admin)), True)
+        elif self.first and cluster.superuser and cluster.database_owner != cluster.admin and self._keeps:
+            what = f"it belongs to {cluster.database_owner}, not to the admin {cluster.admin}; it is left so"
+            yield Finding(Fault(name, what, remedy("ALTER DATABASE {} OWNER TO {}", name, cluster.admin)), False)
+        if cluster.encoding != ENCODING:
+            what = f"its encoding is {cluster.encoding}, not {ENCODING}, which only a new database can have"
+            mend = f"golabs reset {self.desired.environment}, which makes it anew, empty"
+            if self._keeps:
+                old = f"{name}~{cluster.encoding}".lower()
+                mend = "\n        ".join(
+                    [
+                        f"pg_dump -Fc -f {name}.dump -d {name}, and then",
+                        remedy("ALTER DATABASE {} RENAME TO {}", name, old),
+                        remedy("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8'", name, cluster.admin),
+                        f"pg_restore -d {name} {name}.dump",
+                    ]
+                )
+            yield Finding(Fault(name, what, mend), self._keeps and self.first)
+        if not cluster.allows_connections and self._keeps:
+            what = "somebody has closed it: it allows no connections"
+            yield Finding(Fault(name, what, remedy("ALTER DATABASE {} ALLOW_CONNECTIONS true", name)), True)
+
+    def _user(self, role: Role, current: LiveRole) -> Iterator[Finding]:
+        """What up would take away from a user, or may not take away."""
+        has, name = current.role, role.name
+        privileged = [word for word, given in _attributes(has) if given]
+        needs_superuser = not self.cluster.superuser and (
+            has.superuser or has.replication or has.bypass_row_level_security
+        )
+        if self._adopts(name) or needs_superuser:
+            groups = sorted({group for group, _ in current.memberships})
+            told = [f"it has {', '.join(privileged)}"] if privileged else []
+            told += [f"it is a member of {', '.join(groups)}"] if groups else []
+            told += ["its password expires"] if current.expires else []
+            if told:
+                statements = [remedy(f"ALTER ROLE {{}} {' '.join(f'NO{word}' for word in privileged)}", name)]
+                statements = statements if privileged else []
+                statements += [remedy("REVOKE {} FROM {}", group, name) for group in groups]
+                statements += [remedy("ALTER ROLE {} VALID UNTIL 'infinity'", name)] if current.expires else []
+                by = "as a superuser: " if needs_superuser else ""
+                end = "only a superuser can take it away" if needs_superuser else "up would take it away unasked"
+                what = f"{', and '.join(told)}, which no service's user has; {end}"
+                yield Finding(Fault(name, what, by + " ".join(statements)), True)
+        if self._adopts(name):
+            yield from self._limits(role, has)
+
+    def _limits(self, role: Role, has: Role) -> Iterator[Finding]:
+        parts = parse_user_name(role.name)
+        for key, wanted, value in (
+            ("connectionLimit", role.connection_limit, has.connection_limit),
+            ("statementTimeout", role.statement_timeout, has.statement_timeout),
+            (
+                "idleInTransactionTimeout",
+                role.idle_in_transaction_session_timeout,
+                has.idle_in_transaction_session_timeout,
+            ),
+        ):
+            none = -1 if key == "connectionLimit" else 0
+            if value in (wanted, none) or parts is None:
+                continue
+            seen = "one of its own" if value < 0 else str(value) if key == "connectionLimit" else f"{value}ms"
+            what = f"its {_spaced(key)} is {seen}, which up changes to {'none' if wanted == none else wanted}"
+            mend = (
+                f"to keep it, {key}: {'<value>' if value < 0 else seen} on the service {parts.service} in {NAMESPACE}services"
+                if parts.kind == "app"
+                else "nothing keeps it: a migration must be able to run long"
+            )
+            yield Finding(Fault(role.name, what, mend), False)
+
+    def _schemas(self, live: Live) -> Iterator[Finding]:
+        for schema in self.desired.schemas:
+            owner = live.schemas.get(schema.name)
+            if owner is None or owner == (schema.owner or self.cluster.admin):
+                continue
+            wanted = schema.owner or self.cluster.admin
+            # An admin who is no superuser can take it from the environment's users, and from whom it may act as.
+            reachable = schema.name in live.administered_schemas or owner in self.cluster.roles
+            adopts = schema.owner is not None and self._adopts_service(schema.name)
+            if adopts or not (reachable or self.cluster.superuser):
+                what = f"it belongs to {owner}, not to {wanted}"
+                statement = remedy("ALTER SCHEMA {} OWNER TO {}", schema.name, wanted)
+                yield Finding(Fault(f"schema {schema.name}", what, self._inside(statement)), True)
+
+    def _adopts_service(self, schema: str) -> bool:
+        """Whether a schema that is there is to be a service's that no earlier run has provisioned."""
+        users = {role.name for service in self.desired.services if service.name == schema for role in service.roles}
+        return self._keeps and not users & self.managed
+
+    def _objects(self, live: Live) -> Iterator[Finding]:
+        migration = {service.name: service.migration.name for service in self.desired.services}
+        for schema, group in groupby(live.foreign_objects, key=lambda each: each.schema):
+            objects = list(group)
+            owners = sorted({each.owner for each in objects})
+            user = migration[schema]
+            what = (
+                f"{_count(objects, 'object')} in it belong to {', '.join(owners)}, so that migrations of {user} can't "
+                f"change them: {_some([_named(each) for each in objects])}"
+            )
+            statements = [
+                remedy(f"ALTER {each.kind} {{}}{_signature(each)} OWNER TO {{}}", (schema, each.name), user)
+                for each in objects
+            ]
+            unreachable = any(not each.administered and each.owner not in self.cluster.roles for each in objects)
+            blocks = self._adopts_service(schema) or (unreachable and not self.cluster.superuser)
+            yield Finding(Fault(f"schema {schema}", what, self._inside(*statements)), blocks)
+
+    def _extensions(self, live: Live) -> Iterator[Finding]:
+        present = {extension.name: extension.schema for extension in live.extensions}
+        for extension in self.desired.database.extensions:
+            schema = present.get(extension.name)
+            if schema is None and not self.cluster.superuser and extension.name in self.cluster.superuser_extensions:
+                what = f"only a superuser can create it, which {self.cluster.admin} is not"
+                create = remedy("CREATE EXTENSION {} WITH SCHEMA {}", extension.name, extension.schema)
+                mend = self._inside(self._extensions_schema(), create, by="a superuser")
+                yield Finding(Fault(f"extension {extension.name}", what, mend), True)
+            elif schema not in (None, extension.schema):
+                what = f"it is in the schema {schema}, which services can't reach, and not in {extension.schema}"
+                fault = Fault(f"extension {extension.name}", what, self._moved(extension.name))
+                yield Finding(fault, self._keeps and self.first)
+
+    def _public(self, live: Live) -> Iterator[Finding]:
+        """The schema public: whether the admin can close it, and what users would be cut off from once it is closed."""
+        closed = not any(grant.schema == PUBLIC_SCHEMA and grant.kind == "schema" for grant in live.grants)
+        owner = live.schemas.get(PUBLIC_SCHEMA)
+        if owner not in (None, _DATABASE_OWNER) and not (closed or PUBLIC_SCHEMA in live.administered_schemas):
+            what = f"it belongs to {owner}, so that {self.cluster.admin} can't close it"
+            mend = self._inside(remedy("ALTER SCHEMA public OWNER TO {}", self.cluster.admin), by="a superuser")
+            yield Finding(Fault("schema public", what, mend), True)
+        if not (self._keeps and self.first and live.public_objects):
+            return
+        wanted = {extension.name for extension in self.desired.database.extensions}
+        for each in live.public_objects:
+            if each.kind == "EXTENSION" and each.name not in wanted:
+                what = "it is in the schema public, which up closes: services would lose it"
+                mend = f"add it to the services that need it, extensions: [{each.name}]; and {self._moved(each.name)}"
+                yield Finding(Fault(f"extension {each.name}", what, mend), True)
+        others = [each for each in live.public_objects if each.kind != "EXTENSION"]
+        if others:
+            what = (
+                f"services reach {_count(others, 'object')} in it, and up closes it: "
+                f"{_some([_named(each) for each in others])}"
+            )
+            target = self.desired.services[0].name if len(self.desired.services) == 1 else "<service>"
+            statements = [
+                remedy(f"ALTER {each.kind} {{}}{_signature(each)} SET SCHEMA {{}}", (PUBLIC_SCHEMA, each.name), target)
+                for each in others
+            ]
+            mend = f"move each to the service that it is for; {self._inside(*statements)}"
+            yield Finding(Fault("schema public", what, mend), True)
+
+    def _moved(self, extension: str) -> str:
+        move = remedy("ALTER EXTENSION {} SET SCHEMA {}", extension, EXTENSIONS_SCHEMA)
+        return self._inside(self._extensions_schema(), move, by="the extension's owner or a superuser")
+
+
+def _attributes(role: Role) -> Iterator[tuple[str, bool]]:
+    yield "SUPERUSER", role.superuser
+    yield "CREATEDB", role.create_database
+    yield "CREATEROLE", role.create_role
+    yield "REPLICATION", role.replication
+    yield "BYPASSRLS", role.bypass_row_level_security
+
+
+def _signature(each: OwnedObject) -> str:
+    """A routine's arguments as the server itself writes them, for a statement's template."""
+    routine = each.kind in ("FUNCTION", "PROCEDURE", "AGGREGATE")
+    return (
+        f"({each.arguments or ('*' if each.kind == 'AGGREGATE' else '')})".replace("{", "{{").replace("}", "}}")
+        if routine
+        else ""
+    )
+
+
+def _named(each: OwnedObject) -> str:
+    return f"{each.kind.lower()} {each.name}"
+
+
+def _spaced(key: str) -> str:
+    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in key)
+
+
+def _count(things: Sequence[object], noun: str) -> str:
+    return f"1 {noun}" if len(things) == 1 else f"{len(things)} {noun}s"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= _SHOWN else f"{', '.join(names[:_SHOWN])}, and {len(names) - _SHOWN} more"

@@ -1,0 +1,319 @@
+"""What others have made on a server is taken over as it is, or told as a finding whose SQL settles it, with nothing changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from golabs_infra.endpoint import Endpoint
+from golabs_infra.errors import AdoptionError, PolicyError
+from golabs_infra.project import Project
+
+from . import tools
+from .catalog import row_versions
+from .tools import engine
+
+DATABASE = "go-labs-dev"
+MIGRATION, APP = "billing_migration_dev_user", "billing_app_dev_user"
+PASSWORDS = {"billing": {"migration": "Old-Migration_2019.password", "app": "Old-App_2019.password"}}
+
+
+def make_by_hand(server: Endpoint, database: str = DATABASE) -> None:
+    """billing as somebody's script has made it: with data, and with privileges that are not quite ours."""
+    migration, app = (name.replace("dev", database.removeprefix("go-labs-")) for name in (MIGRATION, APP))
+    tools.as_superuser(
+        server,
+        f"CREATE ROLE {migration} LOGIN PASSWORD '{PASSWORDS['billing']['migration']}'",
+        f"CREATE ROLE {app} LOGIN PASSWORD '{PASSWORDS['billing']['app']}'",
+        f'CREATE DATABASE "{database}"',
+    )
+    tools.as_superuser(
+        server,
+        f"CREATE SCHEMA billing AUTHORIZATION {migration}",
+        f"SET ROLE {migration}",
+        "CREATE TABLE billing.invoice (id bigserial PRIMARY KEY, note text)",
+        "INSERT INTO billing.invoice (note) VALUES ('a'), ('b')",
+        f"GRANT USAGE ON SCHEMA billing TO {app}",
+        f"GRANT ALL ON ALL TABLES IN SCHEMA billing TO {app}",
+        database=database,
+    )
+
+
+def up(project: Project, server: Endpoint, environment: str = "dev", **values: object) -> tuple[object, ...]:
+    """The changes of a run on billing, with the passwords that its users have."""
+    given: dict[str, Any] = {"services": ["billing"], "passwords": PASSWORDS, **values}
+    return engine(project, server, environment, **given).up().changes
+
+
+FINDINGS = {
+    "a superuser": (
+        [f"ALTER ROLE {APP} SUPERUSER"],
+        f"{APP}: it has SUPERUSER, which no service's user has; up would take it away unasked",
+    ),
+    "many attributes": (
+        [f"ALTER ROLE {MIGRATION} CREATEDB CREATEROLE REPLICATION BYPASSRLS"],
+        f"{MIGRATION}: it has CREATEDB, CREATEROLE, REPLICATION, BYPASSRLS,",
+    ),
+    "memberships": (
+        ["CREATE ROLE readers", 'CREATE ROLE "Auditors"', f'GRANT readers, "Auditors" TO {APP}'],
+        f"{APP}: it is a member of Auditors, readers, which",
+    ),
+    "an expiry": ([f"ALTER ROLE {APP} VALID UNTIL '2099-01-01'"], f"{APP}: its password expires, which"),
+    "the database is a user's": (
+        [f'ALTER DATABASE "{DATABASE}" OWNER TO {MIGRATION}'],
+        f"{DATABASE}: it belongs to {MIGRATION}, who can undo every privilege in it",
+    ),
+    "the schema is somebody else's": (
+        ["ALTER SCHEMA billing OWNER TO postgres"],
+        f"schema billing: it belongs to postgres, not to {MIGRATION}",
+    ),
+    "a table is somebody else's": (
+        ['CREATE TABLE billing."Odd one" (id int)'],
+        f"schema billing: 1 object in it belong to postgres, so that migrations of {MIGRATION} can't change them: "
+        "table Odd one",
+    ),
+    "everything else is somebody else's": (
+        [
+            "CREATE VIEW billing.v AS SELECT 1 AS a",
+            "CREATE MATERIALIZED VIEW billing.m AS SELECT 1 AS a",
+            "CREATE SEQUENCE billing.s",
+            "CREATE TYPE billing.mood AS ENUM ('glad')",
+            "CREATE TYPE billing.pair AS (a int, b int)",
+            "CREATE DOMAIN billing.positive AS int CHECK (VALUE > 0)",
+            "CREATE FUNCTION billing.f(a int, b text DEFAULT ';') RETURNS int LANGUAGE sql AS 'SELECT a'",
+            "CREATE PROCEDURE billing.p(INOUT a int) LANGUAGE sql AS 'SELECT a'",
+            "CREATE AGGREGATE billing.total(int) (SFUNC = int4pl, STYPE = int)",
+            "CREATE TABLE billing.parent (day date) PARTITION BY RANGE (day)",
+            "CREATE TABLE billing.child PARTITION OF billing.parent DEFAULT",
+            "CREATE TABLE billing.counted (id serial, no int GENERATED ALWAYS AS IDENTITY)",
+        ],
+        "schema billing: 12 objects in it belong to postgres",
+    ),
+    "an extension in public": (
+        ["CREATE EXTENSION vector WITH SCHEMA public"],
+        "extension vector: it is in the schema public, which up closes: services would lose it",
+    ),
+    "tables in public": (
+        [
+            f"GRANT CREATE ON SCHEMA public TO {MIGRATION}",
+            f"SET ROLE {MIGRATION}",
+            "CREATE TABLE public.schema_migrations (version text)",
+            "CREATE FUNCTION public.touch(int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        ],
+        "schema public: services reach 2 objects in it, and up closes it: function touch, table schema_migrations",
+    ),
+    "a closed database": (
+        [f'ALTER DATABASE "{DATABASE}" ALLOW_CONNECTIONS false'],
+        f"{DATABASE}: somebody has closed it: it allows no connections",
+    ),
+}
+
+
+@pytest.mark.parametrize("environment", ["dev", "prd"])
+@pytest.mark.parametrize("case", FINDINGS)
+def test_what_a_takeover_would_take_away_is_told_with_the_sql_that_settles_it_and_nothing_is_changed(
+    server: Endpoint, project: Project, case: str, environment: str
+) -> None:
+    database = DATABASE.replace("dev", environment)
+    statements, finding = ([*FINDINGS[case][0]], FINDINGS[case][1].replace("dev", environment))
+    make_by_hand(server, database)
+    closed = case == "a closed database"
+    made = [statement.replace("dev", environment) for statement in statements]
+    tools.as_superuser(server, *made, database=None if closed else database)
+    values: dict[str, Any] = {"services": ["billing"], "passwords": PASSWORDS}
+    before = None if closed else row_versions(server, database)
+    for attempt in (
+        engine(project, server, environment, **values).preview,
+        engine(project, server, environment, **values).up,
+    ):
+        with pytest.raises(AdoptionError) as caught:
+            attempt()
+        assert finding in str(caught.value)
+        assert len(caught.value.faults) == 1
+    assert (None if closed else row_versions(server, database)) == before
+    assert tools.files(project).keys() == {"Pulumi.yaml"}
+
+    tools.settle(server, caught.value, database=None if closed else database)
+    assert up(project, server, environment, **_configured(case)) != ()
+    assert up(project, server, environment, **_configured(case)) == ()
+    rows = tools.answer(server, "SELECT array_agg(note ORDER BY id) FROM billing.invoice", database=database)
+    assert rows == ["a", "b"]
+    assert tools.can_log_in(project, ["billing"], environment)
+    assert tools.secret_words(project, environment) == set(PASSWORDS["billing"].values())
+
+
+def _configured(case: str) -> dict[str, object]:
+    return {"services": [{"name": "billing", "extensions": ["vector"]}]} if case == "an extension in public" else {}
+
+
+def test_everything_that_stands_in_the_way_is_told_at_once_with_the_unknown_passwords(
+    server: Endpoint, project: Project
+) -> None:
+    make_by_hand(server)
+    tools.as_superuser(
+        server,
+        f"ALTER ROLE {APP} SUPERUSER",
+        f"ALTER ROLE {APP} VALID UNTIL '2099-01-01'",
+        "CREATE ROLE readers",
+        f"GRANT readers TO {APP}",
+        "ALTER SCHEMA billing OWNER TO postgres",
+        database=DATABASE,
+    )
+    with pytest.raises(AdoptionError) as caught:
+        engine(project, server, "dev", services=["billing"]).up()
+    text = str(caught.value)
+    assert "it has SUPERUSER, and it is a member of readers, and its password expires" in text
+    assert "schema billing: it belongs to postgres" in text
+    assert text.count("its password is not known") == 2
+    assert len(caught.value.faults) == 4
+
+
+def test_another_encoding_is_told_and_not_made_up_for_by_an_empty_database(server: Endpoint, project: Project) -> None:
+    tools.as_superuser(
+        server, f"CREATE DATABASE \"{DATABASE}\" TEMPLATE template0 ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C'"
+    )
+    with pytest.raises(AdoptionError, match="its encoding is LATIN1, not UTF8, which only a new database can have"):
+        engine(project, server, "dev", services=["billing"]).up()
+    tools.as_superuser(server, f'ALTER DATABASE "{DATABASE}" RENAME TO "go-labs-tst"')
+    outcome = engine(project, server, services=["billing"]).up()
+    assert [text for text in outcome.warnings if "golabs reset tst" in text]
+    engine(project, server, services=["billing"]).reset()
+    assert engine(project, server, services=["billing"]).up().warnings == ()
+
+
+def test_limits_that_somebody_has_set_are_told_with_the_keys_that_keep_them(server: Endpoint, project: Project) -> None:
+    make_by_hand(server)
+    tools.as_superuser(
+        server,
+        f"ALTER ROLE {APP} CONNECTION LIMIT 20",
+        f"ALTER ROLE {APP} SET statement_timeout TO 30000",
+        f"ALTER ROLE {MIGRATION} CONNECTION LIMIT 5",
+    )
+    values: dict[str, Any] = {"services": ["billing"], "passwords": PASSWORDS}
+    told = engine(project, server, "dev", **values).preview().warnings
+    assert [text for text in told if f"{APP}: its connection limit is 20" in text and "connectionLimit: 20" in text]
+    assert [text for text in told if f"{APP}: its statement timeout is 30000ms" in text]
+    assert [text for text in told if f"{MIGRATION}: its connection limit is 5" in text and "nothing keeps it" in text]
+    kept = [{"name": "billing", "connectionLimit": 20, "statementTimeout": "30000ms"}]
+    values["services"] = kept
+    told = engine(project, server, "dev", **values).preview().warnings
+    assert not [text for text in told if APP in text]
+
+
+def test_a_database_of_another_admin_is_left_to_it_and_told_by_a_superuser(server: Endpoint, project: Project) -> None:
+    make_by_hand(server)
+    tools.as_superuser(server, "CREATE ROLE dba", f'ALTER DATABASE "{DATABASE}" OWNER TO dba')
+    values: dict[str, Any] = {"services": ["billing"], "passwords": PASSWORDS}
+    outcome = engine(project, server, "dev", **values).up()
+    assert [text for text in outcome.warnings if "it belongs to dba, not to the admin postgres; it is left so" in text]
+    assert tools.answer(server, "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s", DATABASE) == "dba"
+    assert engine(project, server, "dev", **values).up().warnings == ()
+
+
+def test_an_admin_without_superuser_takes_over_what_a_superuser_has_made_once_it_is_given_the_rights(
+    each_server: Endpoint, project: Project
+) -> None:
+    make_by_hand(each_server)
+    admin = tools.with_admin(each_server)
+    with pytest.raises(AdoptionError) as caught:
+        up(project, admin)
+    lacking = {fault.where for fault in caught.value.faults}
+    assert lacking == {"admin", DATABASE}
+    tools.settle(each_server, caught.value)
+    assert up(project, admin) != ()
+    assert up(project, admin) == ()
+    assert tools.can_log_in(project, ["billing"], "dev")
+
+
+def test_a_schema_public_that_a_restored_database_has_from_its_superuser_is_told_on_every_version(
+    each_server: Endpoint, project: Project
+) -> None:
+    admin = tools.with_admin(each_server)
+    tools.as_superuser(admin, f'CREATE DATABASE "{DATABASE}"')
+    tools.as_superuser(
+        each_server, "ALTER SCHEMA public OWNER TO postgres", "GRANT ALL ON SCHEMA public TO PUBLIC", database=DATABASE
+    )
+    with pytest.raises(
+        AdoptionError, match="schema public: it belongs to postgres, so that deployer can't close it"
+    ) as caught:
+        engine(project, admin, "dev").up()
+    tools.settle(each_server, caught.value, database=DATABASE)
+    engine(project, admin, "dev").up()
+    assert engine(project, admin, "dev").up().changes == ()
+
+
+def test_what_somebody_does_to_a_managed_service_is_mended_or_told_and_blocks_nothing(
+    server: Endpoint, project: Project
+) -> None:
+    make_by_hand(server)
+    up(project, server)
+    tools.as_superuser(
+        server,
+        "CREATE TABLE billing.by_the_dba (id int)",
+        "CREATE ROLE readers",
+        f"GRANT readers TO {APP}",
+        database=DATABASE,
+    )
+    values: dict[str, Any] = {"services": ["billing"], "passwords": PASSWORDS}
+    outcome = engine(project, server, "dev", **values).up()
+    assert [text for text in outcome.warnings if "1 object in it belong to postgres" in text]
+    assert "billing_app_dev_user: no member of readers" in str([tools.in_words(change) for change in outcome.changes])
+    assert up(project, server) == ()
+
+
+# ---- services that are added, renamed, taken out
+
+
+def test_a_service_is_added_by_one_line_and_nothing_else_changes(server: Endpoint, project: Project) -> None:
+    engine(project, server, "prd", services=["billing"]).up()
+    changes = engine(project, server, "prd", services=["billing", "shipping"]).up().changes
+    assert changes
+    assert all("shipping" in repr(change) for change in changes)
+
+
+@pytest.mark.parametrize("environment", ["dev", "prd"])
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (["billing", "order"], ["billing", "orders"], "order looks renamed to orders"),
+        (["billing", "order"], ["billing", "sales"], "order looks renamed to sales"),
+        (["billing", "order", "catalog"], ["invoicing", "orders", "catalogue"], "catalog looks renamed to catalogue"),
+    ],
+)
+def test_a_rename_is_refused_and_explained_outside_of_disposable_environments(
+    server: Endpoint, project: Project, environment: str, before: list[str], after: list[str], told: str
+) -> None:
+    engine(project, server, environment, services=before).up()
+    database = f"go-labs-{environment}"
+    catalogs = row_versions(server, database)
+    for attempt in (
+        engine(project, server, environment, services=after).preview,
+        engine(project, server, environment, services=after).up,
+    ):
+        with pytest.raises(PolicyError, match=told) as caught:
+            attempt()
+        assert f"golabs retire {environment}" in caught.value.mend
+    assert row_versions(server, database) == catalogs
+
+
+def test_a_disposable_environment_takes_a_rename_for_one_service_less_and_one_more(
+    server: Endpoint, project: Project
+) -> None:
+    engine(project, server, services=["billing", "order"]).up()
+    engine(project, server, services=["billing", "orders"]).up()
+    assert not [name for name in tools.role_names(server) if name.startswith("order_")]
+    assert tools.can_log_in(project, ["orders"])
+
+
+def test_a_user_whose_password_nobody_knows_is_never_given_a_new_one(server: Endpoint, project: Project) -> None:
+    make_by_hand(server)
+    wrong = {"billing": {**PASSWORDS["billing"], "app": "Not-The-One_2019.password"}}
+    for given in ({}, wrong):
+        with pytest.raises(AdoptionError, match=APP):
+            up(project, server, passwords=given)
+    assert up(project, server) != ()
+    login = replace(server, admin_user=APP, admin_password=SecretStr(PASSWORDS["billing"]["app"]))
+    assert tools.answer(login, "SELECT current_user::text", database=DATABASE) == APP
