@@ -238,13 +238,23 @@ class Takeover:
                 f"services reach {_count(others, 'object')} in it, and up closes it: "
                 f"{_some([_named(each) for each in others])}"
             )
-            target = self.desired.services[0].name if len(self.desired.services) == 1 else "<service>"
-            statements = [
-                remedy(f"ALTER {each.kind} {{}}{_signature(each)} SET SCHEMA {{}}", (PUBLIC_SCHEMA, each.name), target)
-                for each in others
-            ]
+            statements = [statement for each in others for statement in self._into_its_service(each)]
             mend = f"move each to the service that it is for; {self._inside(*statements)}"
             yield Finding(Fault("schema public", what, mend), True)
+
+    def _into_its_service(self, each: OwnedObject) -> Iterator[str]:
+        """Moves an object out of public: to its owner's service, or the only one; else the reader has to name it."""
+        services = self.desired.services
+        candidates = [
+            service for service in services if each.owner in (service.migration.name, service.app.name)
+        ] or services
+        schema, user = "<service>", "<its migration user>"
+        if len(candidates) == 1:
+            schema, user = candidates[0].name, candidates[0].migration.name
+        alter = f"ALTER {each.kind} {{}}{_signature(each)}"
+        yield remedy(f"{alter} SET SCHEMA {{}}", (PUBLIC_SCHEMA, each.name), schema)
+        if each.owner != user:
+            yield remedy(f"{alter} OWNER TO {{}}", (schema, each.name), user)
 
     def _moved(self, extension: str) -> str:
         move = remedy("ALTER EXTENSION {} SET SCHEMA {}", extension, EXTENSIONS_SCHEMA)

@@ -22,6 +22,8 @@ from ..passwords import GENERATED_LENGTH, derive_salt, scram_verifier
 from ..policy import Policy
 from .options import options
 
+_RULES = ("length", "special", "minLower", "minUpper", "minNumeric")
+
 
 @dataclass(frozen=True)
 class ServiceSchemaArgs:
@@ -146,7 +148,8 @@ class ServiceSchema(pulumi.ComponentResource):
             min_lower=1,
             min_upper=1,
             min_numeric=1,
-            opts=options(policy, parent=self),
+            # Another rule for new passwords is no reason to replace one that clients use.
+            opts=options(policy, parent=self, ignore_changes=_RULES),
         )
         self.resources.append(generated)
         return pulumi.Output.secret(generated.result if in_use else _clear(password.value))

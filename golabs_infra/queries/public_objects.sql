@@ -3,13 +3,13 @@
 WITH users AS (
     SELECT r.oid FROM pg_roles r WHERE r.rolname = ANY (%(users)s) AND has_schema_privilege(r.oid, to_regnamespace('public')::oid, 'USAGE')
 )
-SELECT 'EXTENSION' AS kind, e.extname::text AS name, '' AS arguments
+SELECT 'EXTENSION' AS kind, e.extname::text AS name, '' AS arguments, pg_get_userbyid(e.extowner)::text AS owner
 FROM pg_extension e
 WHERE e.extnamespace = to_regnamespace('public') AND EXISTS (SELECT FROM users)
 UNION ALL
 SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
                       WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END,
-       c.relname::text, ''
+       c.relname::text, '', pg_get_userbyid(c.relowner)::text
 FROM pg_class c
 WHERE c.relnamespace = to_regnamespace('public') AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
   AND NOT EXISTS (
@@ -18,7 +18,7 @@ WHERE c.relnamespace = to_regnamespace('public') AND c.relkind IN ('r', 'p', 'v'
   AND EXISTS (SELECT FROM users u WHERE has_table_privilege(u.oid, c.oid, 'SELECT, INSERT, UPDATE, DELETE'))
 UNION ALL
 SELECT CASE p.prokind WHEN 'p' THEN 'PROCEDURE' WHEN 'a' THEN 'AGGREGATE' ELSE 'FUNCTION' END,
-       p.proname::text, pg_get_function_identity_arguments(p.oid)
+       p.proname::text, pg_get_function_identity_arguments(p.oid), pg_get_userbyid(p.proowner)::text
 FROM pg_proc p
 WHERE p.pronamespace = to_regnamespace('public')
   AND NOT EXISTS (
