@@ -218,9 +218,9 @@ class Takeover:
 
     def _public(self, live: Live) -> Iterator[Finding]:
         """The schema public: whether the admin can close it, and what users would be cut off from once it is closed."""
-        closed = not any(grant.schema == PUBLIC_SCHEMA and grant.kind == "schema" for grant in live.grants)
         owner = live.schemas.get(PUBLIC_SCHEMA)
-        if owner not in (None, _DATABASE_OWNER) and not (closed or PUBLIC_SCHEMA in live.administered_schemas):
+        if owner not in (None, _DATABASE_OWNER) and PUBLIC_SCHEMA not in live.administered_schemas:
+            # Also where somebody has closed it: the provider's REVOKE, which has nothing to do there, is refused.
             what = f"it belongs to {owner}, so that {self.cluster.admin} can't close it"
             mend = self._inside(remedy("ALTER SCHEMA public OWNER TO {}", self.cluster.admin), by="a superuser")
             yield Finding(Fault("schema public", what, mend), True)
