@@ -1,9 +1,10 @@
-"""Writes a private file whole or not at all. Knows nothing of what is in it."""
+"""Writes a file whole or not at all: private ones, and tracked ones in place. Knows nothing of what is in it."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 _PREFIX = ".golabs-"
@@ -36,6 +37,28 @@ def prepare_private(folder: Path, text: str, *, durable: bool = True) -> str:
         os.unlink(temporary)
         raise
     return temporary
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Puts `content` into a file in one step; it keeps its mode and owner. A new one gets 0644; a link's target is meant."""
+    path = path.resolve()
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        mode = 0o644
+        if path.exists():
+            before = path.stat()
+            mode = before.st_mode & 0o7777
+            with suppress(PermissionError):  # only root may give files away
+                os.chown(temporary, before.st_uid, before.st_gid)
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
 
 
 def remove_leftovers(folder: Path) -> None:

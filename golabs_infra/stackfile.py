@@ -83,18 +83,22 @@ def _count_nodes(node: yaml.Node, counted: dict[yaml.Node, int]) -> int:
     return total
 
 
-def _plain_scalar(tag: str, pattern: str, first: str) -> None:
-    """`first` holds the characters that such a scalar can begin with; none for the empty one."""
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"(?:{pattern})\Z"), list(first) or [""])
-
+YAML_SCALARS = [
+    (f"tag:yaml.org,2002:{tag}", re.compile(rf"(?:{pattern})\Z"), first)
+    for tag, pattern, first in (
+        ("bool", "true|True|TRUE|false|False|FALSE", "tTfF"),
+        ("int", "[-+]?(0x[0-9a-fA-F]+|0o?[0-7]*|[1-9][0-9]*)", "-+0123456789"),
+        ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
+        ("null", "~|null|Null|NULL", "~nN"),
+        ("null", "", ""),
+        ("merge", "<<", "<"),
+    )
+]
+"""What a plain scalar that is no string looks like, with the characters it can begin with; none for the empty one."""
 
 _Loader.yaml_implicit_resolvers = {}
-_plain_scalar("bool", "true|True|TRUE|false|False|FALSE", "tTfF")
-_plain_scalar("int", "[-+]?(0x[0-9a-fA-F]+|0o?[0-7]*|[1-9][0-9]*)", "-+0123456789")
-_plain_scalar("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789")
-_plain_scalar("null", "~|null|Null|NULL", "~nN")
-_plain_scalar("null", "", "")
-_plain_scalar("merge", "<<", "<")
+for _tag, _pattern, _first in YAML_SCALARS:
+    _Loader.add_implicit_resolver(_tag, _pattern, list(_first) or [""])
 _Loader.add_constructor("tag:yaml.org,2002:merge", lambda loader, node: node.value)
 
 _QUOTE_IT = {
@@ -106,9 +110,10 @@ _QUOTE_IT = {
 """Complaints that repeat the value, which may be a password, and the character that it begins with."""
 
 
-def _load_mapping(path: Path) -> Mapping[str, object]:
+def read_text(path: Path) -> str:
+    """The text of a stack's file with the line ends that it has. Raises ConfigError where it can't be read."""
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  (_Loader is a SafeLoader)
+        return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(
             [Fault("encoding", f"byte {error.start} is not UTF-8", "save the file as UTF-8")], where=path.name
@@ -117,17 +122,31 @@ def _load_mapping(path: Path) -> Mapping[str, object]:
         raise ConfigError(
             [Fault("file", f"it can't be read: {error.strerror}", "make it readable for you")], where=path.name
         ) from None
+
+
+def compose(text: str) -> yaml.Node | None:
+    """The YAML nodes of a text with their places in it, or None where it is empty. `parse` tells what is wrong with it."""
+    node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
+    return node
+
+
+def parse(text: str, source: str) -> Mapping[str, object]:
+    """The mapping that a text is. Raises ConfigError, which names `source`, where it is none."""
+    try:
+        document = yaml.load(text, Loader=_Loader)  # noqa: S506  (_Loader is a SafeLoader)
     except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError, TypeError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "YAML"
-        raise ConfigError([Fault(place, *_yaml_problem(error))], where=path.name) from None
+        raise ConfigError([Fault(place, *_yaml_problem(error))], where=source) from None
     if document is None:
         return {}
     if not isinstance(document, dict):
-        raise ConfigError(
-            [Fault("YAML", "the file is not a mapping of keys", "start it with 'config:'")], where=path.name
-        )
+        raise ConfigError([Fault("YAML", "the file is not a mapping of keys", "start it with 'config:'")], where=source)
     return document
+
+
+def _load_mapping(path: Path) -> Mapping[str, object]:
+    return parse(read_text(path), path.name)
 
 
 def _yaml_problem(error: Exception) -> tuple[str, str]:
@@ -233,13 +252,14 @@ class StackFile:
             )
         crypter: passphrases.PassphraseCrypter | None = None
         if self.has_secrets:
-            crypter = self._crypter(environ)
+            crypter = self.crypter(environ)
         values = {
             key: _decrypt(value, crypter, f"{NAMESPACE}{key}", self.path.name) for key, value in self.values.items()
         }
         return RawConfig(self.environment, values, self.path.name, self.has_published_passphrase)
 
-    def _crypter(self, environ: Mapping[str, str]) -> passphrases.PassphraseCrypter:
+    def crypter(self, environ: Mapping[str, str]) -> passphrases.PassphraseCrypter:
+        """What decrypts the stack's secrets and encrypts more of them. Raises SecretsError as `decrypted` does."""
         if not self.uses_passphrase or self.encryption_salt is None:
             provider = self.document.get("secretsprovider") or "Pulumi Cloud (the file has no encryptionsalt)"
             raise SecretsError(

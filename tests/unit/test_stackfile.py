@@ -271,11 +271,11 @@ def test_a_file_that_is_not_utf_8_is_told_with_the_byte(project: Project) -> Non
 
 
 def test_a_file_that_may_not_be_read_is_told(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object, **options: object) -> str:
+    def refuse(*arguments: object, **options: object) -> bytes:
         raise PermissionError(13, "Permission denied")
 
     project.stack_file("dev").touch()
-    monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(ConfigError, match="file: it can't be read: Permission denied"):
         StackFile.read(project, "dev")
 
