@@ -59,32 +59,34 @@ class Account:
         run.check_configuration()
         self._run = run
 
-    def confirm_up(self, yes: bool, command: str = "up") -> None:
+    def confirm_up(self, yes: bool, command: str = "") -> None:
         """Guarded environments: shows the preview, then wants the database's name, typed or in the variable.
 
-        A plan that would lose something is refused before anybody is asked. `command` is what is run, for the messages.
+        A plan that would lose something is refused before anybody is asked. `command` is what is run, if not `up`.
         """
         if not self._run.policy.confirms_up:
             return
+        command = command or f"up {self._run.environment}"
         confirmed = os.environ.get(CONFIRMATION_VARIABLE) == self._run.database
         if yes and not confirmed:
             raise PolicyError(
                 "--yes does not confirm a guarded environment; nothing was changed",
                 where=self._run.environment,
-                mend=f"{CONFIRMATION_VARIABLE}={self._run.database} golabs {command} {self._run.environment}",
+                mend=f"{CONFIRMATION_VARIABLE}={self._run.database} golabs {command}",
             )
         self.preview()
         self._forget()
         if confirmed:
             self._screen.line(f"confirmed by {CONFIRMATION_VARIABLE}={self._run.database}")
             return
+        self._screen.line(f"this would change {self._run.database_in_words}")
         self._typed(self._run.database, f"type the database's name, {self._run.database}, to go on:", command)
 
     def confirm_destroy(self, yes: bool) -> None:
         """Disposable environments: asks. Elsewhere there is nothing to lose; guarded ones were refused before."""
         if self._run.policy.drops and not yes:
             question = f"drop the database {self._run.database_in_words} with all its data, and its users? Type yes:"
-            self._typed("yes", question, "destroy")
+            self._typed("yes", question, f"destroy {self._run.environment}")
 
     def confirm_reset(self, yes: bool) -> None:
         """Asks: what is in the database will be gone."""
@@ -92,18 +94,18 @@ class Account:
             question = (
                 f"drop the database {self._run.database_in_words} with all its data, and make it again empty? Type yes:"
             )
-            self._typed("yes", question, "reset")
+            self._typed("yes", question, f"reset {self._run.environment}")
 
-    def confirm_retirement(self, yes: bool, question: str) -> None:
-        """Asks, where no typed name is wanted."""
+    def confirm_retirement(self, yes: bool, question: str, command: str) -> None:
+        """Asks; guarded environments are asked by `confirm_up`."""
         if not (yes or self._run.policy.confirms_up):
-            self._typed("yes", f"{question} Type yes:", "retire")
+            self._typed("yes", f"{question} Type yes:", command)
 
     def _typed(self, expected: str, question: str, command: str) -> None:
         if self._screen.ask(question) != expected:
             raise PolicyError(
                 "not confirmed; nothing was changed",
-                where=f"golabs {command} {self._run.environment}",
+                where=f"golabs {command}",
                 mend="run it again and type exactly what is asked for"
                 + ("" if self._run.policy.protects else ", or use --yes"),
             )

@@ -7,6 +7,7 @@
     |-- ServerError             the embedded PostgreSQL can't be started, stopped or found
     |-- ServerConnectionError        PostgreSQL doesn't answer, or refuses the login
     |-- AdoptionError           what exists already can't be taken over safely
+    |-- RetirementError         somebody still uses a service that is to be retired
     |-- IdentityError           another server, or a known database that is gone
     |-- PolicyError             the environment's policy refuses, or the confirmation is missing
     |-- ApplyError              the server refused a change; nothing of that transaction stays
@@ -57,11 +58,11 @@ class FaultsError(GolabsError):
 
     title = "problem"
 
-    def __init__(self, faults: Iterable[Fault], *, where: str) -> None:
+    def __init__(self, faults: Iterable[Fault], *, where: str, mend: str = "") -> None:
         self.faults = tuple(sorted(set(faults), key=lambda fault: (_natural(fault.where), fault)))
         count = f"1 {self.title}" if len(self.faults) == 1 else f"{len(self.faults)} {self.title}s"
         lines = "".join(f"\n  - {fault}" for fault in self.faults)
-        super().__init__(f"{count}{lines}", where=where)
+        super().__init__(f"{count}{lines}", where=where, mend=mend)
 
 
 def _natural(path: str) -> list[str | int]:
@@ -77,6 +78,12 @@ class ConfigError(FaultsError):
 
 class AdoptionError(FaultsError):
     """Something that exists already can't be taken over without losing or resetting something."""
+
+    title = "obstacle"
+
+
+class RetirementError(FaultsError):
+    """A service that is to be retired is still in use: open sessions, dependents, grants to others."""
 
     title = "obstacle"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from golabs_infra import errors
-from golabs_infra.errors import AdoptionError, ConfigError, Fault, FaultsError, GolabsError
+from golabs_infra.errors import AdoptionError, ConfigError, Fault, FaultsError, GolabsError, RetirementError
 
 
 def test_a_message_says_where_what_and_how_to_mend_it() -> None:
@@ -24,9 +24,16 @@ def test_faults_come_together_each_on_lines_of_its_own() -> None:
     )
 
 
-@pytest.mark.parametrize(("kind", "title"), [(ConfigError, "1 fault"), (AdoptionError, "1 obstacle")])
+@pytest.mark.parametrize(
+    ("kind", "title"), [(ConfigError, "1 fault"), (AdoptionError, "1 obstacle"), (RetirementError, "1 obstacle")]
+)
 def test_one_fault_is_counted_in_the_singular(kind: type[FaultsError], title: str) -> None:
     assert str(kind([Fault("a", "is bad", "write a")], where="x")).splitlines()[0] == f"x: {title}"
+
+
+def test_faults_can_have_a_way_around_all_of_them() -> None:
+    error = RetirementError([Fault("a", "is used", "stop a")], where="x", mend="or use --force")
+    assert str(error) == "x: 1 obstacle\n  - a: is used\n      mend: stop a\n  mend: or use --force"
 
 
 def test_faults_are_in_the_order_of_their_paths_with_numbers_as_numbers() -> None:

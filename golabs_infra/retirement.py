@@ -1,0 +1,174 @@
+"""What has to be known before a service is retired: what its schema holds, who depends on it, and who is connected.
+
+Read as the admin from the catalogs alone, in a constant number of queries; the services' rows are not looked at, and
+nothing is changed. Whether a finding stops the retirement is decided by who asks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from .connecting import connect_admin
+from .endpoint import Endpoint
+from .errors import ApplyError, Fault
+from .inspection import read_cluster, read_rows
+from .names import USER_KINDS
+from .sessions import Session, end_sessions, in_words, open_sessions
+from .settings import Settings
+from .sql import remedy
+
+_LOCK_TIMEOUT = "5s"
+_MOMENT_S = 2.0
+"""So long may a session that was asked to end take for it."""
+_SHOWN = 3
+"""So many of the objects that a dependent needs are named in a sentence."""
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What a schema holds of one kind. `rows` is the server's estimate; None where the kind has no rows, or no size."""
+
+    kind: str
+    number: int
+    rows: int | None
+    bytes: int | None
+
+
+@dataclass(frozen=True)
+class Dependent:
+    """Something in another schema, and what it needs of this one, both in the server's words."""
+
+    name: str
+    needs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Grantee:
+    """Another role that may do something in the schema: by privileges of its own, or as a member of a service's user."""
+
+    name: str
+    privileges: tuple[str, ...]
+    member_of: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """A service before its retirement."""
+
+    service: str
+    holdings: tuple[Holding, ...]
+    dependents: tuple[Dependent, ...]
+    grantees: tuple[Grantee, ...]
+    sessions: tuple[Session, ...]
+
+    @property
+    def obstacles(self) -> tuple[Fault, ...]:
+        """Who would notice, each with the way to settle it."""
+        return tuple(self._obstacles())
+
+    def _obstacles(self) -> Iterator[Fault]:
+        if self.sessions:
+            what = f"the service's users are connected: {in_words(self.sessions)}"
+            yield Fault("open sessions", what, f"stop {self.service}, then run this again")
+        for dependent in self.dependents:
+            shown = ", ".join(dependent.needs[:_SHOWN]) + (", and more" if len(dependent.needs) > _SHOWN else "")
+            yield Fault(dependent.name, f"it needs {shown}", "see who uses it, and drop or change it")
+        for grantee in self.grantees:
+            if grantee.privileges:
+                what = f"it has {', '.join(grantee.privileges)} in the schema {self.service}"
+                yield Fault(f"role {grantee.name}", what, f"see who uses it, then: {self._revoked(grantee)}")
+            if grantee.member_of:
+                what = f"it is a member of {', '.join(grantee.member_of)}, and may do what that one may"
+                statements = " ".join(remedy("REVOKE {} FROM {}", user, grantee.name) for user in grantee.member_of)
+                yield Fault(f"role {grantee.name}", what, statements)
+
+    def _revoked(self, grantee: Grantee) -> str:
+        names = (self.service, grantee.name)
+        kinds = ("TABLES", "SEQUENCES", "ROUTINES")
+        statements = [remedy(f"REVOKE ALL ON ALL {kind} IN SCHEMA {{}} FROM {{}}", *names) for kind in kinds]
+        return " ".join([*statements, remedy("REVOKE ALL ON SCHEMA {} FROM {}", *names)])
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for programs."""
+        return {
+            "holds": [vars(holding) for holding in self.holdings],
+            "dependents": [vars(dependent) for dependent in self.dependents],
+            "roles": [vars(grantee) for grantee in self.grantees],
+            "sessions": [vars(session) for session in self.sessions],
+        }
+
+
+def look_before_retirement(endpoint: Endpoint, settings: Settings, service: str) -> Preflight:
+    """Looks at a service that was provisioned. Raises ApplyError where it was not, ServerConnectionError."""
+    users = service_users(settings, service)
+    with connect_admin(endpoint) as admin:
+        cluster = read_cluster(admin, settings.environment, settings.database, settings.users)
+        absent = [user for user in users if user not in cluster.roles]
+        if not cluster.database_exists or absent:
+            what = f"no database {settings.database}" if not cluster.database_exists else f"no user {absent[0]}"
+            raise ApplyError(
+                f"there is {what} yet, so there is nothing to retire; nothing was changed",
+                where=endpoint.address,
+                mend=f"golabs up {settings.environment} first; or take {service} out of {settings.source}, where it was "
+                "never provisioned",
+            )
+        sessions = _sessions(admin, settings, service)
+    with connect_admin(endpoint, settings.database) as connection:
+        _begin(connection)
+        return Preflight(
+            service,
+            tuple(Holding(**row) for row in read_rows(connection, "holdings", schema=service)),
+            tuple(
+                Dependent(row["name"], tuple(row["needs"]))
+                for row in read_rows(connection, "dependents", schema=service)
+            ),
+            tuple(
+                Grantee(row["name"], tuple(row["privileges"] or ()), tuple(row["member_of"] or ()))
+                for row in read_rows(connection, "granted", schema=service, users=list(users))
+            ),
+            sessions,
+        )
+
+
+def close_sessions(endpoint: Endpoint, settings: Settings, service: str) -> tuple[Session, ...]:
+    """Ends the sessions of a service's users that the admin may end. Gives those that it was asked to end."""
+    with connect_admin(endpoint) as admin:
+        ended = [session for session in _sessions(admin, settings, service) if session.endable]
+        with suppress(psycopg.errors.InsufficientPrivilege):  # they have changed hands since; they are told as open
+            end_sessions(admin, ended)
+        return tuple(ended)
+
+
+def sessions_left(
+    endpoint: Endpoint, settings: Settings, service: str, ended: Collection[Session] = ()
+) -> tuple[Session, ...]:
+    """The sessions that a service's users still have, after those that were `ended` have had a moment to go."""
+    going = {session.pid for session in ended}
+    deadline = time.monotonic() + _MOMENT_S
+    with connect_admin(endpoint) as admin:
+        left = _sessions(admin, settings, service)
+        while going & {session.pid for session in left} and time.monotonic() < deadline:
+            time.sleep(_MOMENT_S / 40)
+            left = _sessions(admin, settings, service)
+        return left
+
+
+def _sessions(admin: psycopg.Connection[Any], settings: Settings, service: str) -> tuple[Session, ...]:
+    return open_sessions(admin, settings.database, service_users(settings, service))
+
+
+def service_users(settings: Settings, service: str) -> tuple[str, ...]:
+    """The names of a service's two users."""
+    return tuple(settings.user(service, kind) for kind in USER_KINDS)
+
+
+def _begin(connection: psycopg.Connection[Any]) -> None:
+    """Nothing that somebody made in `public` is run as the admin, and no migration's lock is waited for long."""
+    connection.execute("SET search_path TO pg_catalog, pg_temp")
+    connection.execute(f"SET lock_timeout TO '{_LOCK_TIMEOUT}'")
