@@ -231,6 +231,42 @@ def reset(context: typer.Context, environment: Environment, yes: Yes = False, as
     account.finish()
 
 
+@app.command()
+def retire(
+    context: typer.Context,
+    environment: Environment,
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="The service's name.", show_default=False)],
+    undo: Annotated[bool, typer.Option("--undo", help="Take the retirement back.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also while somebody uses it; ends its sessions.")] = False,
+    engine: Engine = EngineChoice.AUTO,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Close a service's logins and take its users' privileges; its data is kept, and it can be taken back."""
+    from .retiring import Retirement
+    from .retiring import retire as retire_service
+
+    run = _invocation(context).run(environment, engine)
+    retire_service(run, Screen(as_json), Retirement(service, undo, yes, force))
+
+
+@app.command()
+def import_legacy(
+    context: typer.Context,
+    environment: Environment,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The old layout's folder.", show_default=False)],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Take the old values where ours differ.")] = False,
+    no_preview: Annotated[bool, typer.Option("--no-preview", help="Only write the stack's file.")] = False,
+    engine: Engine = EngineChoice.AUTO,
+    as_json: AsJson = False,
+) -> None:
+    """Take environments.conf and .env.ENV of the old scripts into Pulumi.ENV.yaml, and preview adopting them."""
+    from . import importing
+
+    run = _invocation(context).run(environment, engine)
+    importing.import_legacy(run, Screen(as_json), folder, overwrite=overwrite, preview=not no_preview)
+
+
 @app.command("sql")
 def sql_(
     context: typer.Context,

@@ -1,0 +1,224 @@
+"""`golabs import-legacy`: takes what the old scripts' files say into `Pulumi.<env>.yaml`, and previews the adoption.
+
+The whole new configuration is validated before a byte of it is written. No password is ever shown, and none is
+written in plain text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from .account import Account
+from .console import Screen
+from .engines import EngineChoice
+from .errors import ConfigError, EngineError, Fault, GolabsError
+from .legacy import Legacy, Understood, read_legacy
+from .legacy_layout import read_layout
+from .names import environment_name_problem
+from .project import Project
+from .runs import Run
+from .settings import Settings, read_settings
+from .stack_editing import StackDocument
+from .stackfile import NAMESPACE, StackFile, parse, read_text
+
+
+class LegacyImport:
+    """One import into one stack's file: what it would change, what it has to tell, and the writing."""
+
+    def __init__(self, project: Project, environment: str, legacy: Legacy, environ: Mapping[str, str]) -> None:
+        self.legacy = legacy
+        self.notes = list(legacy.notes)
+        self._project = project
+        self._environment = environment
+        self._environ = environ
+        self._document = StackDocument.open(project, environment)
+        self._is_new = not self._document.path.exists()
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self._document.path.name
+
+    def edit(self, *, overwrite: bool) -> bool:
+        """Writes what differs. Gives whether anything did.
+
+        Raises ConfigError where the file says otherwise already (unless `overwrite`), and where the result would not be
+        valid; nothing is written then.
+        """
+        values = self.legacy.values
+        secrets = {name: value for name, value in values.items() if value.is_secret}
+        # Also tells that the passphrase is missing or wrong, before anything is compared.
+        crypter = self._document.unlock(self._environ) if secrets or self._file().has_secrets else None
+        existing = self._file().decrypted(self._environ).values
+        if not overwrite:
+            self._refuse_conflicts(existing)
+        for name, value in values.items():
+            if not value.is_secret and not _same(_at(existing, name), value):
+                self._document.set(name, _scalar(value))
+        self._add_services(existing)
+        sealed = {
+            tuple(name.split(".")): SecretStr(value.value)
+            for name, value in secrets.items()
+            if not _same(_at(existing, name), value) or not isinstance(_at(existing, name), SecretStr)
+        }
+        if sealed and crypter is not None:
+            self._document.set_secrets(sealed, crypter)
+        if "host" in values and existing.get("server") is not None:
+            self._document.remove("server")
+        self._check()
+        changed = self._document.changed
+        self._document.write()
+        return changed
+
+    def _file(self) -> StackFile:
+        """The stack's file as it would be."""
+        path = self._project.project_file
+        shared = parse(read_text(path), path.name).get("config") if path.is_file() else None
+        document = parse(self._document.text(), self.name)
+        return StackFile(self._document.path, self._environment, document, shared if isinstance(shared, dict) else {})
+
+    def _refuse_conflicts(self, existing: Mapping[str, object]) -> None:
+        faults = []
+        mend = "correct the wrong one; --overwrite takes what the old files say"
+        host = self.legacy.values.get("host")
+        if host is not None and existing.get("server") is not None:
+            what = f"it is {existing['server']!r} here, and {host.place} ({host.key}) names a host"
+            faults.append(Fault(f"{NAMESPACE}server", what, mend))
+        for name, value in self.legacy.values.items():
+            seen = _at(existing, name)
+            if seen is None or _same(seen, value):
+                continue
+            if value.is_secret or isinstance(seen, SecretStr):
+                what = f"it is not the one that {value.place} ({value.key}) has"
+            else:
+                what = f"it is {seen!r} here and {value.value!r} in {value.place} ({value.key})"
+            faults.append(Fault(f"{NAMESPACE}{name}", what, mend))
+        if faults:
+            raise ConfigError(faults, where=f"{self.name} (nothing was written)")
+
+    def _add_services(self, existing: Mapping[str, object]) -> None:
+        listed = _structure(existing.get("services"))
+        entries = listed if isinstance(listed, list) else []
+        names: list[object] = [entry.get("name") if isinstance(entry, dict) else entry for entry in entries]
+        missing = [service for service in self.legacy.services if service not in names]
+        if missing and isinstance(existing.get("services"), str):
+            self._document.set("services", [*entries, *missing])  # it was one JSON text
+        else:
+            for service in missing:
+                self._document.append("services", service)
+        if self._is_new:
+            return
+        for name in names:
+            if name not in self.legacy.services:
+                self.notes.append(f"the service {name!r} is only in {self.name}: it is kept, and up would create it")
+
+    def _check(self) -> Settings:
+        """Raises the faults of what would be written."""
+        try:
+            return read_settings(self._file().decrypted(self._environ))
+        except ConfigError as error:
+            raise ConfigError(error.faults, where=f"{self.name}, as it would be (nothing was written)") from None
+
+
+def import_legacy(run: Run, screen: Screen, folder: Path, *, overwrite: bool, preview: bool) -> None:
+    """The command: understands, tells, writes, previews. Raises GolabsError where one of them can't be done."""
+    environment = run.environment
+    if problem := environment_name_problem(environment):
+        raise ConfigError([Fault("the stack's name", *problem)], where=environment)
+    layout = read_layout(folder, environment)
+    legacy = read_legacy(environment, layout.sources, layout.templates)
+    took = LegacyImport(run.project, environment, legacy, run.environ)
+    _tell(legacy, screen)
+    written = took.edit(overwrite=overwrite)
+    warnings = [*took.notes, *_warnings(legacy, layout.exposed)]
+    for warning in warnings:
+        screen.warning(warning)
+    screen.line(f"{took.name}: {'written' if written else 'says all of this already; left as it is'}")
+    report: dict[str, Any] = {
+        "environment": environment,
+        "file": str(run.project.stack_file(environment)),
+        "written": written,
+        "understood": [_as_json(value) for value in (*legacy.values.values(), *legacy.facts)],
+        "not_understood": [
+            {"from": str(line.place), "key": line.key, "reason": line.reason} for line in legacy.not_understood
+        ],
+        "other_environments": legacy.elsewhere,
+        "notes": warnings,
+    }
+    if not preview:
+        screen.result(report)
+        return
+    try:
+        account = Account(run, screen)
+        account.preview()
+    except GolabsError as error:
+        screen.result({**report, "problem": str(error)})
+        option = "" if run.requested is EngineChoice.AUTO else f" --engine {run.requested}"
+        where = f"{error.where}: " if error.where else ""
+        again = f"golabs preview {environment}{option}"
+        raise EngineError(
+            f"{took.name} is written, but the preview of adopting {environment} failed: {where}{error.what}",
+            mend=f"{error.mend}; then: {again}" if error.mend else f"settle that, then: {again}",
+        ) from error
+    account.finish(**report)
+    screen.line(f"to adopt it: golabs up {environment}")
+
+
+def _tell(legacy: Legacy, screen: Screen) -> None:
+    rows = [(value.path, value.shown, f"{value.place} ({value.key})") for value in legacy.values.values()]
+    rows += [(value.path, value.shown, f"{value.place} ({value.key})") for value in legacy.facts]
+    screen.table(("understood", "value", "from"), rows)
+    for line in legacy.not_understood:
+        screen.warning(f"not understood: {line}")
+    if legacy.elsewhere:
+        screen.line(f"lines for other environments: {legacy.elsewhere}")
+
+
+def _warnings(legacy: Legacy, exposed: str) -> list[str]:
+    stack = f"--stack {legacy.environment}"
+    warnings = [
+        f"{path}: the old files do not give it; adopting an existing user will ask for it: "
+        f"pulumi config set --secret --path '{NAMESPACE}{path}' {stack}"
+        for path in legacy.missing_passwords
+    ]
+    if exposed:
+        warnings.append(f"{exposed}: others on this machine can read the passwords in it: chmod 600 {exposed}")
+    return warnings
+
+
+def _as_json(value: Understood) -> dict[str, str]:
+    return {"key": value.path, "value": value.shown, "from": str(value.place), "name": value.key}
+
+
+def _structure(value: object) -> object:
+    """A value of ours that may be written as one JSON text."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if not isinstance(text, str):
+        return value
+    try:
+        return json.loads(text)
+    except ValueError:
+        return value
+
+
+def _at(existing: Mapping[str, object], path: str) -> object:
+    """The value at a path, None where there is none."""
+    first, *rest = path.split(".")
+    value: Any = _structure(existing.get(first)) if rest else existing.get(first)
+    for part in rest:
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _same(seen: object, value: Understood) -> bool:
+    plain = seen.get_secret_value() if isinstance(seen, SecretStr) else seen
+    return plain is not None and str(plain) == value.value
+
+
+def _scalar(value: Understood) -> object:
+    return int(value.value) if value.path == "port" and value.value.isdecimal() else value.value
