@@ -37,7 +37,7 @@ class Account:
         self._changes: list[dict[str, str]] = []
         self._warnings: list[str] = []
         self._files: list[Path] = []
-        self._verb = ""
+        self._verb = "changed"
         run.check_configuration()
         self._reason = reason or run.chosen.reason
         self._group: str | None = None

@@ -147,16 +147,7 @@ def doctor(
         {
             "environment": environment,
             "ok": not failed,
-            "checks": [
-                {
-                    "name": check.name,
-                    "verdict": check.verdict,
-                    "detail": check.detail,
-                    "problem": check.problem.what if check.problem else None,
-                    "mend": check.problem.mend if check.problem else None,
-                }
-                for check in checks
-            ],
+            "checks": [check.as_json() for check in checks],
         }
     )
     if failed:

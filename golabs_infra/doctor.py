@@ -29,6 +29,18 @@ class Check:
         """`ok`, `advice` or `fails`."""
         return "ok" if self.problem is None else "advice" if self.advice else "fails"
 
+    def as_json(self) -> dict[str, str | None]:
+        """The check for programs."""
+        told = self.problem
+        return {
+            "name": self.name,
+            "verdict": self.verdict,
+            "detail": self.detail,
+            "where": told.where if told else None,
+            "problem": told.what if told else None,
+            "mend": told.mend if told else None,
+        }
+
 
 def examine(run: Run) -> Iterator[Check]:
     """Every check in order; one that fails does not stop those that don't depend on it."""

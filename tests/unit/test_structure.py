@@ -38,7 +38,7 @@ ORDER = [
     *(
         "connections",
         "script",
-        *("rights", "takeover", "guarding", "adoption"),
+        *("rights", "takeover", "guarding", "adoption", "retirement"),
         "identity",
         "forgetting",
         "server_*",
