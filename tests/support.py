@@ -131,12 +131,15 @@ def _remove_abandoned_homes() -> None:
 
 
 @contextmanager
-def running_server(home: Path, *, major: int = 18, settings: Mapping[str, str] | None = None) -> Iterator[Endpoint]:
+def running_server(
+    home: Path, *, major: int = 18, programs: Path | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[Endpoint]:
     """An embedded server for the length of a test; gives the superuser's endpoint. Data outside `home` is removed."""
     # A test's data need not survive a power cut; what survives a killed server is the same.
     unsafe = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
     small = {"min_wal_size": "32MB", "max_wal_size": "96MB"}  # the data may lie in memory
-    server = EmbeddedServer(home, port=free_port(), major=major, settings={**unsafe, **small, **(settings or {})})
+    given = {**unsafe, **small, **(settings or {})}
+    server = EmbeddedServer(home, port=free_port(), major=major, programs=programs, settings=given)
     elsewhere = server.start().data_directory.parent
     try:
         endpoint = embedded_endpoint(server, "tests")
