@@ -33,7 +33,7 @@ from .model import Desired, expand
 from .names import rebuilt_name
 from .passwords import generate, random_salt, scram_verifier
 from .pending import forget_pending, note_pending, recall_pending
-from .plan import plan, plan_database, plan_destroy, plan_rebuild
+from .plan import plan, plan_database, plan_destroy, plan_rebuild, plan_release
 from .project import Project
 from .proofs import note_proofs, proof, recall_proofs
 from .rights import check_drop, check_rebuild
@@ -159,6 +159,16 @@ class DirectEngine:
             set_now = {user: proof(verifier.result(), user, clear[user]) for user, verifier in new.items()}
             note_proofs(self.project, environment, survey.proves.proofs | set_now, self.settings.users)
         return Outcome((*changes, *inside), decision.warnings, tuple(files))
+
+    def release_removed(self, removed: tuple[str, ...], progress: Progress = lambda change: None) -> None:
+        """Empties services that are to be dropped by another engine, which would fail half-way (`plan_release`)."""
+        with (
+            connect_admin(self.endpoint) as admin,
+            self._applier.lock(admin),
+            connect_admin(self.endpoint, self.settings.database) as connection,
+        ):
+            live = read_live(connection, self._cluster(admin), self.desired)
+            self._applier.in_one_transaction(connection, plan_release(self.desired, live, removed), progress)
 
     def open_database(self, progress: Progress = lambda change: None) -> None:
         """Lets connections to the database again, which a destroy that failed had closed."""

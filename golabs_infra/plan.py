@@ -53,15 +53,14 @@ def plan(
     `verifiers` holds the users whose password is to be set: every new one, and those that have another; None stands
     for a verifier that is not known, in a plan that is only to be shown.
     """
+    leaving = _leaving(live, removed)
     inside = [
         *_database_owner(desired, live),
         *_schemas(desired, live),
         *_grants(desired, live),
         *_default_privileges(desired, live),
+        *_taken_back(desired, live, leaving),
     ]
-    leaving = {
-        name: parts for name in live.cluster.roles if (parts := parse_user_name(name)) and parts.service in removed
-    }
     owners = _owners_to_borrow(desired, live, inside)
     changes = [
         *_roles(desired, live, verifiers),
@@ -134,6 +133,24 @@ def plan_rebuild(desired: Desired, live: Live) -> tuple[list[Change], list[Chang
     create: list[Change] = [DropDatabase(fresh)] if live.cluster.unfinished_reset else []
     swap: list[Change] = [DropDatabase(name)] if live.cluster.database_exists else []
     return [*create, CreateDatabase(fresh)], [*swap, RenameDatabase(fresh, name)]
+
+
+def plan_release(desired: Desired, live: Live, removed: tuple[str, ...]) -> list[Change]:
+    """Empties removed services for an engine that drops their schemas and users itself: those it finds, the schemas the
+    admin's now, and nothing that the users own or were granted, by whomever, keeps them from being dropped."""
+    leaving = _leaving(live, removed)
+    taken_back = list(_taken_back(desired, live, leaving))
+    owners = _owners_to_borrow(desired, live, taken_back)
+    return [
+        *(BorrowMembership(owner) for owner in owners),
+        *taken_back,
+        *(ReturnMembership(owner) for owner in owners),
+        *(
+            AlterSchemaOwner(Schema(change.name, None)) if isinstance(change, DropSchema) else change
+            for change in _removals(live, leaving, borrowed=[])
+            if not isinstance(change, DropRole)
+        ),
+    ]
 
 
 def plan_destroy(desired: Desired, live: Live) -> list[Change]:
@@ -224,6 +241,22 @@ def _default_privileges(desired: Desired, live: Live) -> Iterator[Change]:
     for key, entry in sorted(wanted.items()):
         if set(entry.privileges) - has.get(key, set()):
             yield GrantDefaultPrivileges(entry)
+
+
+def _leaving(live: Live, removed: tuple[str, ...]) -> dict[str, UserName]:
+    """The users of services that are to be dropped."""
+    return {name: parts for name in live.cluster.roles if (parts := parse_user_name(name)) and parts.service in removed}
+
+
+def _taken_back(desired: Desired, live: Live, leaving: Collection[str]) -> Iterator[Change]:
+    """What leaving users were granted in the services that stay: only an owner, or a superuser, takes it back."""
+    staying = {schema.name: schema.owner for schema in desired.schemas}
+    for grant in sorted(live.grants):
+        if grant.grantee in leaving and grant.schema in staying:
+            yield RevokePrivileges(grant)
+    for entry in sorted(live.default_privileges):
+        if entry.grantee in leaving and entry.owner in staying.values():
+            yield RevokeDefaultPrivileges(entry)
 
 
 def _removals(live: Live, leaving: Mapping[str, UserName], *, borrowed: list[str]) -> Iterator[Change]:

@@ -93,6 +93,8 @@ def _run(project: Project) -> None:
         )
     if cluster.database_exists and not cluster.allows_connections:
         _open_database(project, settings, endpoint)
+    if settings.policy.drops and decision.removed_services and cluster.database_exists:
+        _release(project, settings, endpoint, decision.removed_services)
     decision = _with_passwords_made(settings, decision)
     for warning in (*decision.warnings, *_moved_server(settings, endpoint, state)):
         pulumi.log.warn(warning)
@@ -297,6 +299,13 @@ def _open_database(project: Project, settings: Settings, endpoint: Endpoint) -> 
     else:
         DirectEngine(project, settings, endpoint).open_database()
         pulumi.log.warn(f"{settings.database} allowed no connections, after a destroy that failed: it is open again")
+
+
+def _release(project: Project, settings: Settings, endpoint: Endpoint, removed: tuple[str, ...]) -> None:
+    """Frees the users that the engine is about to drop: it knows nothing of what others have granted them, or of what
+    they own elsewhere, and would fail half-way."""
+    if not pulumi.runtime.is_dry_run():
+        DirectEngine(project, settings, endpoint).release_removed(removed)
 
 
 def _moved_server(settings: Settings, endpoint: Endpoint, state: Mapping[str, dict[str, Any]]) -> list[str]:

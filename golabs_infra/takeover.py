@@ -198,7 +198,7 @@ class Takeover:
                 remedy(f"ALTER {each.kind} {{}}{_signature(each)} OWNER TO {{}}", (schema, each.name), user)
                 for each in objects
             ]
-            unreachable = any(not each.administered and each.owner not in self.cluster.roles for each in objects)
+            unreachable = any(not each.administered for each in objects)
             blocks = self._adopts_service(schema) or (unreachable and not self.cluster.superuser)
             yield Finding(Fault(f"schema {schema}", what, self._inside(*statements)), blocks)
 

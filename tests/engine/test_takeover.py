@@ -105,6 +105,38 @@ def test_an_admin_who_may_end_no_sessions_is_told_before_destroy_touches_anythin
     assert users(server) == set()
 
 
+@pytest.mark.parametrize("rights", ["superuser", "provisioner"])
+def test_a_removed_service_goes_with_what_others_have_granted_its_users_and_what_they_own_elsewhere(
+    checkout: Checkout, server: Endpoint, rights: str
+) -> None:
+    admin = server
+    if rights == "provisioner":
+        admin = create_admin(server, "provisioner", "CREATEDB CREATEROLE", ["pg_signal_backend"])
+    checkout.services("tst", "billing", "catalog")
+    checkout.init("tst")
+    checkout.point_at("tst", admin)
+    checkout.up("tst")
+    for record in checkout.connections("tst").values():
+        migrate(record)
+    execute(
+        server,
+        "GRANT SELECT ON billing.invoice TO catalog_app_tst_user",
+        "GRANT CREATE ON SCHEMA billing TO catalog_migration_tst_user",
+        "SET ROLE catalog_migration_tst_user",
+        "CREATE TABLE billing.of_catalog (id int)",
+        "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO billing_app_tst_user",
+        database="go-labs-tst",
+    )
+    checkout.services("tst", "billing")
+    checkout.preview("tst")
+    assert len(users(server)) == 4, "a preview changes nothing"
+    checkout.up("tst")
+    assert users(server) == {"billing_app_tst_user", "billing_migration_tst_user"}
+    assert rows(server, "SELECT count(*) FROM pg_namespace WHERE nspname = 'catalog'", "go-labs-tst") == [(0,)]
+    can_work(checkout.connections("tst")["billing"])
+    checkout.unchanged("tst", "--refresh")
+
+
 def test_a_database_of_another_encoding_is_never_replaced_by_an_empty_one(checkout: Checkout, server: Endpoint) -> None:
     execute(
         server, "CREATE DATABASE \"go-labs-tst\" TEMPLATE template0 ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C'"

@@ -335,6 +335,40 @@ def test_a_member_of_the_databases_owner_may_do_the_job(
     assert engine(project, admin).up().changes == ()
 
 
+def test_a_service_goes_with_what_somebody_has_granted_its_users_on_others(
+    each_server: Endpoint, deployed: Endpoint, project: Project
+) -> None:
+    tools.as_superuser(
+        each_server,
+        "GRANT SELECT ON catalog.customer TO billing_app_tst_user WITH GRANT OPTION",
+        "GRANT CREATE ON SCHEMA catalog TO billing_migration_tst_user",
+        "GRANT USAGE ON SEQUENCE catalog.ticket TO billing_migration_tst_user",
+        "ALTER DEFAULT PRIVILEGES FOR ROLE catalog_migration_tst_user GRANT SELECT ON TABLES TO billing_app_tst_user",
+        database=DATABASE,
+    )
+    shown = engine(project, deployed, services=OTHERS).preview().changes
+    assert engine(project, deployed, services=OTHERS).up().changes == shown
+    assert engine(project, deployed, services=OTHERS).up().changes == ()
+    assert not [name for name in tools.role_names(each_server) if "billing" in name]
+
+
+@on_the_newest
+def test_a_table_that_one_service_has_in_anothers_schema_is_told_where_the_admin_can_do_nothing_about_it(
+    each_server: Endpoint, deployed: Endpoint, project: Project
+) -> None:
+    tools.as_superuser(
+        each_server,
+        "CREATE TABLE catalog.of_billing (id int)",
+        "ALTER TABLE catalog.of_billing OWNER TO billing_migration_tst_user",
+        database=DATABASE,
+    )
+    with pytest.raises(AdoptionError, match="1 object in it belong to billing_migration_tst_user") as caught:
+        engine(project, deployed).up()
+    tools.settle(each_server, caught.value, database=DATABASE)
+    assert engine(project, deployed).up().changes != ()
+    assert engine(project, deployed).up().changes == ()
+
+
 @on_the_newest
 def test_users_made_by_somebody_else_are_a_clear_error_with_nothing_changed(
     each_server: Endpoint, admin: Endpoint, project: Project

@@ -190,7 +190,7 @@ def test_an_admin_needs_no_createdb_once_the_database_is_there() -> None:
         ),
         (
             {"create_role": False, "create_database": False, "database_exists": False},
-            'admin: it lacks CREATEROLE and CREATEDB\n'
+            "admin: it lacks CREATEROLE and CREATEDB\n"
             '      mend: as a superuser: ALTER ROLE "admin" CREATEROLE CREATEDB;',
         ),
         (

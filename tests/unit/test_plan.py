@@ -32,7 +32,7 @@ from golabs_infra.changes import (
 )
 from golabs_infra.inspection import Live, LiveRole
 from golabs_infra.model import DefaultPrivileges, Desired, Extension, Grant, Role, Schema
-from golabs_infra.plan import plan, plan_database, plan_destroy, service_of
+from golabs_infra.plan import plan, plan_database, plan_destroy, plan_release, service_of
 
 from .catalogs import RELATIONS, make_cluster, make_desired, make_empty, make_live
 
@@ -470,6 +470,23 @@ def test_a_removed_service_goes_with_its_schema_and_users_and_the_others_stay(de
         DropOwned(MIGRATION),
         DropRole(MIGRATION),
     ]
+
+
+def test_a_removed_service_is_emptied_for_an_engine_that_drops_its_schema_and_users_itself(desired: Desired) -> None:
+    remaining = make_desired("tst", services=["order"])
+    granted = Grant("table", "order", APP, ("SELECT",), "line item")
+    later = DefaultPrivileges(ORDER_MIGRATION, "order", "table", APP, ("SELECT",))
+    live = make_live(desired)
+    live = replace(with_grants(live, granted), default_privileges=live.default_privileges | {later})
+    assert plan_release(remaining, live, ("billing",)) == [
+        RevokePrivileges(granted),
+        RevokeDefaultPrivileges(later),
+        AlterSchemaOwner(Schema("billing", None)),
+        DropOwned(APP),
+        DropOwned(MIGRATION),
+    ]
+    assert plan_release(remaining, live, ()) == []
+    assert plan(remaining, live, {}, ("billing",))[:2] == [RevokePrivileges(granted), RevokeDefaultPrivileges(later)]
 
 
 def test_a_removed_services_schema_stays_if_it_belongs_to_somebody_else(desired: Desired) -> None:
