@@ -5,6 +5,7 @@ BIN := .venv/bin
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 BENCHMARKS := .venv/.benchmarks
+WORKERS ?= --numprocesses 2 --dist loadfile  # each starts servers of its own; empty for one process
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
@@ -17,7 +18,7 @@ up: $(RUNTIME) ## set up, then provision tst on the embedded PostgreSQL
 	$(BIN)/python -m golabs_infra up tst
 
 test: $(DEVELOPMENT) ## set up, then run every test that can run here
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)
 
 matrix: $(DEVELOPMENT) ## test PostgreSQL 13 to 18, both kinds of admin, both engines; about a quarter of an hour
 	$(BIN)/python -m pytest tests/matrix --matrix $(PYTEST_ARGS)

@@ -55,7 +55,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     versions: dict[int, str] = {}
     for outcome in ("passed", "failed", "error", "skipped"):
         for report in terminalreporter.getreports(outcome):
-            properties = dict(report.user_properties)
+            properties = dict(getattr(report, "user_properties", ()))  # a file that failed to load has none
             if _AT not in properties:
                 continue
             why = report.longrepr[2].removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else ""

@@ -357,7 +357,8 @@ def test_the_first_secret_brings_a_salt_and_the_next_uses_it() -> None:
     assert not again.changed
 
 
-SALTED = f"encryptionsalt: {create('of our own')[1]}\n"
+SALTED = "encryptionsalt: v1:slTiA6WR5SM=:v1:/U8jLTXbeoU05fVd:/VLiKoBncQKFYyS9yPAP0MP/aPJ8Cg==\n"
+"""The line of a stack whose passphrase is `of our own`."""
 
 
 @pytest.mark.parametrize(
