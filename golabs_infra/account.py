@@ -150,6 +150,14 @@ class Account:
         self._run.pulumi.forget()
         return self._run.pulumi.up(self._heard, confirmation=confirmation)
 
+    def converge_service(self, service: str) -> None:
+        """Makes the server what the model says of a service, where the engine's state did not know what it is like."""
+        hidden = self._run.direct.converge_service(service, self._change)
+        if hidden and not self._run.is_direct:
+            self._warn(
+                f"the stack's state did not know what {service} was like on the server; it is as it should be now"
+            )
+
     def reset(self) -> None:
         """Drops the database and makes it again."""
         self._verb = "changed"
@@ -248,9 +256,10 @@ class Account:
 
     def _show_services(self) -> None:
         project, environment = self._run.project, self._run.environment
+        retired = {service.name for service in self._run.settings_without_secrets.services if service.retired}
         rows = [
             (
-                service,
+                f"{service} (retired)" if service in retired else service,
                 *(user_name(service, kind, environment) for kind in USER_KINDS),
                 project.relative(connections.connection_file(project, environment, service)),
             )

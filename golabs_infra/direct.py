@@ -33,7 +33,7 @@ from .model import Desired, expand
 from .names import rebuilt_name
 from .passwords import generate, random_salt, scram_verifier
 from .pending import forget_pending, note_pending, recall_pending
-from .plan import plan, plan_database, plan_destroy, plan_rebuild, plan_release
+from .plan import plan, plan_database, plan_destroy, plan_rebuild, plan_release, service_of
 from .project import Project
 from .proofs import note_proofs, proof, recall_proofs
 from .rights import check_drop, check_rebuild
@@ -169,6 +169,27 @@ class DirectEngine:
         ):
             live = read_live(connection, self._cluster(admin), self.desired)
             self._applier.in_one_transaction(connection, plan_release(self.desired, live, removed), progress)
+
+    def converge_service(
+        self, service: str, progress: Progress = lambda change: None, *, apply: bool = True
+    ) -> tuple[Change, ...]:
+        """Makes a service that is there what the model says, but for passwords: what another engine's state hid from it.
+
+        Gives the changes; with `apply` false they are only looked at. None where nobody can look into the database.
+        """
+        with ExitStack() as opened:
+            admin = opened.enter_context(connect_admin(self.endpoint))
+            opened.enter_context(self._applier.lock(admin))
+            cluster = self._cluster(admin)
+            if not (cluster.database_exists and cluster.allows_connections):
+                return ()
+            connection = opened.enter_context(connect_admin(self.endpoint, self.settings.database))
+            live = read_live(connection, cluster, self.desired)
+            absent = dict.fromkeys(user for user in self.settings.users if user not in live.cluster.roles)
+            changes = [change for change in plan(self.desired, live, absent) if service_of(change) == service]
+            if apply:
+                self._applier.in_one_transaction(connection, changes, progress)
+        return tuple(changes)
 
     def open_database(self, progress: Progress = lambda change: None) -> None:
         """Lets connections to the database again, which a destroy that failed had closed."""

@@ -42,11 +42,12 @@ def retire(run: Run, screen: Screen, asked: Retirement) -> None:
     """Retires a service, or takes it back. Raises RetirementError where somebody uses it, PolicyError if not confirmed."""
     account = Account(run, screen)
     service, environment = asked.service, run.environment
-    if _configured(run.settings, service).retired is not asked.undo:
+    written = _configured(run.settings, service).retired is not asked.undo
+    account.start_server()
+    if written and not run.direct.converge_service(service, apply=False):
         _say_that_it_is_so(run, screen, asked)
         account.finish(service=service, retired=not asked.undo)
         return
-    account.start_server()
     told: dict[str, object] = {"service": service, "retired": not asked.undo}
     question = f"let {service}'s users log in to {run.database_in_words} again?"
     if not asked.undo:
@@ -62,7 +63,7 @@ def retire(run: Run, screen: Screen, asked: Retirement) -> None:
         account.confirm_up(asked.yes, asked.command(environment))
         # Before the engine's REVOKEs, which wait for whoever has locked a table; those that come back are ended after it.
         ended = _end_sessions(changed, asked) if asked.force and not asked.undo else ()
-    _apply(account, document, run, asked)
+    _apply(account, document, changed, asked)
     if not asked.undo:
         back = replace(asked, undo=True).command(environment)
         told["sessions"] = _leave_nobody(screen, changed, asked, ended)
@@ -90,11 +91,11 @@ def _configured(settings: Settings, service: str) -> ServiceSettings:
 def _say_that_it_is_so(run: Run, screen: Screen, asked: Retirement) -> None:
     name, environment, service = run.file.path.name, run.environment, asked.service
     if asked.undo:
-        screen.line(f"{service} is not retired in {name}; if that was not applied yet: golabs up {environment}")
+        screen.line(f"{service} is not retired, neither in {name} nor on the server")
         return
     screen.line(
-        f"{service} is retired in {name} already; if that was not applied yet: golabs up {environment}; to take it "
-        f"back: golabs retire {environment} {service} --undo"
+        f"{service} is retired already, in {name} and on the server; to take it back: "
+        f"golabs retire {environment} {service} --undo"
     )
 
 
@@ -143,19 +144,28 @@ def _written(run: Run, asked: Retirement) -> Iterator[StackDocument]:
 
 
 def _apply(account: Account, document: StackDocument, run: Run, asked: Retirement) -> None:
+    """Applies the change, and looks at the server: an engine's state may not know what it is like there."""
     try:
         account.up()
-    except BaseException as error:
-        if not account.began:
+        account.converge_service(asked.service)
+    except (GolabsError, KeyboardInterrupt) as error:
+        if not account.began or _is_untouched(run, asked):
             document.restore()
             raise
-        if not isinstance(error, GolabsError):
-            raise
+        told = error if isinstance(error, GolabsError) else GolabsError("interrupted; what was done stays")
         back = replace(asked, undo=not asked.undo).command(run.environment)
         way = f"{document.path.name} has the change; to go on: golabs up {run.environment}; to go back: golabs {back}"
         raise GolabsError(
-            error.what, where=error.where, mend=f"{error.mend}\n        {way}" if error.mend else way
+            told.what, where=told.where, mend=f"{told.mend}\n        {way}" if told.mend else way
         ) from error
+
+
+def _is_untouched(run: Run, asked: Retirement) -> bool:
+    """Whether the direct engine, which changes all or nothing, has changed nothing; of another it is not known."""
+    try:
+        return run.is_direct and bool(run.direct.converge_service(asked.service, apply=False))
+    except GolabsError:
+        return False
 
 
 def _end_sessions(run: Run, asked: Retirement) -> tuple[Session, ...]:

@@ -180,7 +180,7 @@ class StackDocument:
             f"at services, write {{name: {service}, retired: true}} for {service} by hand"
             if retired
             else f"at services, take 'retired' away from {service} by hand"
-        )
+        ) + f", then: golabs up {self._environment}, which does not look at who still needs it"
         services = self.get("services")
         if not isinstance(services, list):
             what = "it is not a list of services in this file" if services is None else "it is one text, not a list"

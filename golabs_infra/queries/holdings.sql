@@ -23,7 +23,8 @@ WITH own AS (
     WHERE t.typtype IN ('d', 'e', 'r')
        OR t.typtype = 'c' AND EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c')
 )
-SELECT kind, count(*) AS number, sum(rows)::bigint AS rows, sum(bytes)::bigint AS bytes
+SELECT kind, count(*) AS number, sum(rows)::bigint AS rows,
+       CASE WHEN bool_and(bytes IS NOT NULL) THEN sum(bytes)::bigint END AS bytes  -- none where one is not known
 FROM held
 GROUP BY kind
 ORDER BY sum(bytes) DESC NULLS LAST, kind

@@ -165,3 +165,28 @@ def _identities(checkout: Checkout, stack: str) -> dict[str, str]:
     found = checkout.resources(stack)
     kept = {urn: entry for urn, entry in found.items() if entry["type"].rpartition(":")[2] in RESOURCES}
     return {urn: str(entry.get("created")) for urn, entry in kept.items()}
+
+
+def test_what_another_engine_has_done_is_seen_on_the_server_and_not_believed_of_the_state(
+    checkout: Checkout, server: Endpoint
+) -> None:
+    checkout.services("dev", *SERVICES)
+    checkout.init("dev")
+    checkout.point_at("dev", server)
+    checkout.up("dev")
+    record = checkout.connections("dev")["billing"]
+    migrate(record)
+    for first, second in (([], ["--engine", "direct"]), (["--engine", "direct"], [])):
+        checkout.golabs("retire", "dev", "billing", "--yes", *first)
+        assert rows(server, LOGINS) == []
+        checkout.golabs("retire", "dev", "billing", "--undo", "--yes", *second)
+        can_work(record)
+        told = checkout.golabs("retire", "dev", "billing", "--yes", *first)
+        assert (rows(server, LOGINS), rows(server, PRIVILEGES, "go-labs-dev")) == ([], []), told
+        checkout.golabs("retire", "dev", "billing", "--undo", "--yes", *second)
+        can_work(record)
+    checkout.golabs("retire", "dev", "billing", "--yes")
+    execute(server, "ALTER ROLE billing_app_dev_user LOGIN")
+    checkout.golabs("retire", "dev", "billing", "--yes")
+    assert rows(server, LOGINS) == []
+    checkout.unchanged("dev", "--refresh")

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from typing import Any
 
 import psycopg
@@ -17,6 +21,7 @@ from golabs_infra.retirement import look_before_retirement
 from ..support import direct_engine, make_settings, write_stack
 from .catalog import snapshot
 from .tools import (
+    answer,
     as_superuser,
     can_log_in,
     engine,
@@ -337,8 +342,8 @@ def _without_plain_secrets(text: str, project: Project) -> str:
     return document.text()
 
 
-def test_a_run_that_the_server_refuses_says_how_to_go_on_and_back(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_run_that_the_server_refuses_changes_nothing_there_and_puts_the_file_back(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before, catalogs = stack.file.read_bytes(), snapshot(stack.server, DATABASE)
     tags = "'REVOKE', 'GRANT', 'ALTER DEFAULT PRIVILEGES'"
@@ -351,12 +356,8 @@ def test_a_run_that_the_server_refuses_says_how_to_go_on_and_back(
     assert stack.golabs("retire", "billing", "--yes") == 1
     said = capsys.readouterr().err
     assert "frozen" in said
-    assert (
-        "Pulumi.dev.yaml has the change; to go on: golabs up dev; to go back: golabs retire dev billing --undo" in said
-    )
-    assert b"retired: true" in stack.file.read_bytes()
+    assert "nothing is half done" in said
     as_superuser(stack.server, "DROP EVENT TRIGGER refuse", "DROP FUNCTION public.refuse()", database=DATABASE)
-    assert stack.golabs("retire", "billing", "--undo", "--yes") == 0
     assert (stack.file.read_bytes(), snapshot(stack.server, DATABASE)) == (before, catalogs)
 
 
@@ -373,13 +374,45 @@ def test_a_run_that_is_refused_before_any_change_puts_the_file_back(
 
 def test_what_is_retired_already_or_not_at_all_is_said(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     assert stack.golabs("retire", "billing", "--undo", "--yes") == 0
-    assert "billing is not retired in Pulumi.dev.yaml" in capsys.readouterr().out
+    assert "billing is not retired, neither in Pulumi.dev.yaml nor on the server" in capsys.readouterr().out
     assert stack.golabs("retire", "billing", "--yes") == 0
     capsys.readouterr()
     assert stack.golabs("retire", "billing", "--yes") == 0
     said = capsys.readouterr().out
-    assert "billing is retired in Pulumi.dev.yaml already" in said
-    assert "golabs up dev; to take it back: golabs retire dev billing --undo" in said
+    assert "billing is retired already, in Pulumi.dev.yaml and on the server" in said
+    assert "to take it back: golabs retire dev billing --undo" in said
+
+
+def test_what_the_file_says_and_the_server_does_not_is_applied_and_not_believed(stack: Stack) -> None:
+    assert stack.golabs("retire", "billing", "--yes") == 0
+    as_superuser(stack.server, f"ALTER ROLE {USERS[1]} LOGIN")
+    assert stack.golabs("retire", "billing", "--yes") == 0
+    assert logins(stack.server) == [False, False]
+    as_superuser(stack.server, "GRANT USAGE ON SCHEMA billing TO " + USERS[1], database=DATABASE)
+    assert stack.golabs("retire", "billing", "--yes") == 0
+    assert rights(stack.server) == []
+
+
+def test_an_interruption_while_the_server_waits_changes_nothing_and_puts_the_file_back(stack: Stack) -> None:
+    before, catalogs = stack.file.read_bytes(), snapshot(stack.server, DATABASE)
+    words = ["--project", str(stack.project.root), "retire", "dev", "billing", "--yes", "--engine", "direct"]
+    with connect_admin(stack.server, DATABASE) as other, other.transaction(force_rollback=True):
+        other.execute("LOCK TABLE billing.customer IN ACCESS EXCLUSIVE MODE")
+        running = subprocess.Popen(
+            [sys.executable, "-m", "golabs_infra", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        deadline = time.monotonic() + 60
+        while not answer(stack.server, waiting):
+            assert time.monotonic() < deadline
+            assert running.poll() is None, running.communicate()
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+    assert running.returncode == 1, said
+    assert "interrupted" in said
+    assert stack.file.read_bytes() == before
+    assert snapshot(stack.server, DATABASE) == catalogs
 
 
 def test_a_service_that_there_is_not_is_refused_with_the_nearest_name(

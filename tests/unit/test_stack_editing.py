@@ -143,7 +143,10 @@ def test_a_list_that_is_not_safe_to_change_is_told_with_the_way_by_hand(services
         found.set_retired("billing", True)
     (fault,) = caught.value.faults
     assert (fault.where, fault.what) == (where, what)
-    assert fault.mend == "at services, write {name: billing, retired: true} for billing by hand"
+    assert fault.mend == (
+        "at services, write {name: billing, retired: true} for billing by hand, then: golabs up dev, which does not look "
+        "at who still needs it"
+    )
     assert found.text() == before
 
 
