@@ -7,7 +7,7 @@ written in plain text.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from .engines import EngineChoice
 from .errors import ConfigError, EngineError, Fault, GolabsError
 from .legacy import Legacy, Understood, read_legacy
 from .legacy_layout import read_layout
-from .names import environment_name_problem
+from .legacy_values import misshapen
+from .names import environment_name_problem, user_name
 from .project import Project
 from .runs import Run
 from .settings import Settings, read_settings
@@ -55,7 +56,9 @@ class LegacyImport:
         # Also tells that the passphrase is missing or wrong, before anything is compared.
         crypter = self._document.unlock(self._environ) if secrets or self._file().has_secrets else None
         existing = self._file().decrypted(self._environ).values
-        if not overwrite:
+        if overwrite:
+            self.notes += self._replaced(existing)
+        else:
             self._refuse_conflicts(existing)
         for name, value in values.items():
             if not value.is_secret and not _same(_at(existing, name), value):
@@ -96,10 +99,27 @@ class LegacyImport:
             if value.is_secret or isinstance(seen, SecretStr):
                 what = f"it is not the one that {value.place} ({value.key}) has"
             else:
-                what = f"it is {seen!r} here and {value.value!r} in {value.place} ({value.key})"
+                what = f"it is {_seen(name, seen)} here and {value.value!r} in {value.place} ({value.key})"
             faults.append(Fault(f"{NAMESPACE}{name}", what, mend))
         if faults:
             raise ConfigError(faults, where=f"{self.name} (nothing was written)")
+
+    def _replaced(self, existing: Mapping[str, object]) -> Iterator[str]:
+        """What `--overwrite` takes out of the file."""
+        if "host" in self.legacy.values and existing.get("server") is not None:
+            yield "server: taken out, as the old files name a host"
+        for name, value in self.legacy.values.items():
+            seen = _at(existing, name)
+            if seen is None or _same(seen, value):
+                continue
+            if not value.is_secret:
+                yield f"{name}: replaced: {_seen(name, seen)} -> {value.value!r}"
+            elif name.startswith("passwords."):
+                _, service, kind = name.split(".")
+                user = user_name(service, "migration" if kind == "migration" else "app", self._environment)
+                yield f"{name}: replaced; up will set this password for {user}"
+            else:
+                yield f"{name}: replaced"
 
     def _add_services(self, existing: Mapping[str, object]) -> None:
         listed = _structure(existing.get("services"))
@@ -120,9 +140,18 @@ class LegacyImport:
     def _check(self) -> Settings:
         """Raises the faults of what would be written."""
         try:
-            return read_settings(self._file().decrypted(self._environ))
+            return read_settings(self._file().decrypted(self._environ), foretell=False)
         except ConfigError as error:
-            raise ConfigError(error.faults, where=f"{self.name}, as it would be (nothing was written)") from None
+            faults = [self._traced(fault) for fault in error.faults]
+            raise ConfigError(faults, where=f"{self.name}, as it would be (nothing was written)") from None
+
+    def _traced(self, fault: Fault) -> Fault:
+        """A fault of a value that the old files gave, with the line that it is to be corrected in."""
+        value = self.legacy.values.get(fault.where.removeprefix(NAMESPACE))
+        if value is None:
+            return fault
+        mend = "correct it there" if fault.mend.startswith(("write ", "correct ")) else fault.mend
+        return Fault(f"{value.place} ({value.key})", fault.what, mend)
 
 
 def import_legacy(run: Run, screen: Screen, folder: Path, *, overwrite: bool, preview: bool) -> None:
@@ -218,6 +247,11 @@ def _at(existing: Mapping[str, object], path: str) -> object:
 def _same(seen: object, value: Understood) -> bool:
     plain = seen.get_secret_value() if isinstance(seen, SecretStr) else seen
     return plain is not None and str(plain) == value.value
+
+
+def _seen(name: str, seen: object) -> str:
+    """A value of the file as messages show it: one that may be a connection string is not shown."""
+    return "something else" if isinstance(seen, SecretStr) or misshapen(name, str(seen)) else repr(seen)
 
 
 def _scalar(value: Understood) -> object:

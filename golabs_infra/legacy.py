@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import get_args
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
-from .endpoint import SslMode
 from .errors import ConfigError, Fault
-from .legacy_keys import Meaning, meaning_of
+from .legacy_keys import Meaning, ServiceKey, meaning_of
 from .legacy_lines import Entry, Place, read_entries
-from .names import USER_KINDS, database_name, user_name
+from .legacy_values import ADMIN_PASSWORD, is_password, listed, misshapen, split_host, value_of
+from .names import USER_KINDS, database_name, service_name_problem, user_name
 
-ADMIN_PASSWORD = "adminPassword"  # noqa: S105  (a key's name)
-_SSL_MODES: frozenset[str] = frozenset(get_args(SslMode))
-_OPPORTUNISTIC = frozenset({"allow", "prefer"})
-_FILES = frozenset({"sslRootCert", "sslCert", "sslKey"})
+_TELLING = re.compile(r"db|pg|postgres|psql|database|sql|admin|super|root|master|owner|provision|maintenance")
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,7 @@ class Understood:
     @property
     def is_secret(self) -> bool:
         """Whether it is a password."""
-        return self.path == ADMIN_PASSWORD or self.path.startswith("passwords.")
+        return is_password(self.path)
 
     @property
     def shown(self) -> str:
@@ -92,7 +88,9 @@ def read_legacy(environment: str, sources: Iterable[Source], templates: Iterable
     """
     scope: dict[str, str | None] = {}
     entries = [
-        (source, entry) for source in sources for entry in read_entries(source.text, source.name, environment, scope)
+        (source, entry)
+        for source in sources
+        for entry in _untangled(read_entries(source.text, source.name, environment, scope), environment)
     ]
     reader = _Reader(environment, tuple(templates))
     reader.find_services(entry for _, entry in entries)
@@ -101,12 +99,30 @@ def read_legacy(environment: str, sources: Iterable[Source], templates: Iterable
     return reader.result()
 
 
+def _untangled(entries: Iterable[Entry], environment: str) -> Iterator[Entry]:
+    """Takes the values from what follows a possible password on its line: that may be the password's tail."""
+    behind = False
+    for entry in entries:
+        behind = behind and entry.follows
+        reason = "it stands behind another value, whose quotes may be missing: give each a line of its own"
+        yield replace(entry, value=None, problem=reason) if behind else entry
+        meant = meaning_of(entry.words, environment, ()).field
+        behind = behind or meant is None or meant == ADMIN_PASSWORD
+
+
 @dataclass(frozen=True)
 class _Candidate:
     entry: Entry
     is_own: bool
+    is_ours: bool
     value: str | None = field(repr=False)
     problem: str
+    port: str = ""
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether its name, such as PORT, does not say that it is about a database."""
+        return not _TELLING.search("".join(self.entry.words))
 
 
 class _Reader:
@@ -117,6 +133,8 @@ class _Reader:
         self._services = dict.fromkeys(templates)
         self._listed = bool(templates)
         self._candidates: dict[str, list[_Candidate]] = defaultdict(list)
+        self._misnamed: list[tuple[str, Entry, str]] = []
+        self._host_port: Understood | None = None
         self._facts: list[Understood] = []
         self._unknown: list[NotUnderstood] = []
         self._notes: list[str] = []
@@ -129,9 +147,10 @@ class _Reader:
             meaning = meaning_of(entry.words, self._environment, ())
             if entry.elsewhere or meaning.elsewhere or meaning.field != "services":
                 continue
-            for name in _listed(entry.value):
-                self._listed = True
-                self._services.setdefault(name)
+            for name in listed(entry.value):
+                if service_name_problem(name, self._environment) is None:
+                    self._listed = True
+                    self._services.setdefault(name)
 
     def take(self, entry: Entry, is_own: bool) -> None:
         """Notes what an entry is about."""
@@ -139,28 +158,35 @@ class _Reader:
         if entry.elsewhere or meaning.elsewhere:
             self._elsewhere += 1
         elif meaning.service is not None:
-            self._service(entry, meaning)
+            self._service(entry, meaning.service, is_own or meaning.is_ours)
         elif meaning.field is None:
-            self._unknown.append(NotUnderstood(entry.place, entry.key, entry.problem or meaning.reason))
+            self._leave(entry, entry.problem or meaning.reason)
         elif meaning.field in ("database", "title", "services", "environment", "environments"):
             self._fact(entry, meaning, is_own)
         else:
-            self._candidate(meaning.field, entry, is_own or meaning.is_ours)
+            self._candidate(meaning.field, entry, is_own or meaning.is_ours, is_ours=meaning.is_ours)
 
     def result(self) -> Legacy:
         """What was found. Raises ConfigError with every fault."""
         values = {path: found for path in sorted(self._candidates) if (found := self._chosen(path)) is not None}
+        if (inner := self._host_port) is not None and (port := values.setdefault("port", inner)).value != inner.value:
+            self._differ("port", [(inner.place, inner.key), (port.place, port.key)])
+        for path, found in values.items():
+            if path.startswith("passwords.") and (name := path.split(".")[1]) not in self._services:
+                told = f"{name!r} is taken for a service because of this line only"
+                self._notes.append(f"{found.place}: {found.key}: {told}")
+        self._services |= dict.fromkeys(path.split(".")[1] for path in values if path.startswith("passwords."))
+        for service, entry, what in self._misnamed:
+            if service in self._services:
+                mend = "rename it on the server in a maintenance window, or correct the line"
+                self._faults.append(Fault(_at(entry), what, mend))
+            else:
+                self._leave(entry, f"no service {service!r} is known")
         if self._faults:
             raise ConfigError(self._faults, where="the old files")
-        for name in (path.split(".")[1] for path in values if path.startswith("passwords.")):
-            if name not in self._services and self._listed:
-                self._notes.append(
-                    f"the service {name!r} has passwords, but no template and no place in the list of services"
-                )
-            self._services.setdefault(name)
         return Legacy(
             self._environment,
-            values,
+            dict(sorted(values.items())),
             tuple(self._facts),
             tuple(sorted(self._services)),
             tuple(sorted(set(self._unknown))),
@@ -168,9 +194,22 @@ class _Reader:
             self._elsewhere,
         )
 
-    def _candidate(self, path: str, entry: Entry, is_own: bool) -> None:
-        value, problem = _value(path, entry)
-        self._candidates[path].append(_Candidate(entry, is_own, value, problem))
+    def _leave(self, entry: Entry, reason: str) -> None:
+        """Notes what is not understood; a key that may be a piece of a value is not shown."""
+        if entry.follows or entry.is_inner:
+            told = "" if entry.is_inner else "a second command on the line: "
+            self._unknown.append(NotUnderstood(entry.place, "", f"{told}{reason}"))
+        else:
+            self._unknown.append(NotUnderstood(entry.place, entry.key, reason))
+
+    def _differ(self, path: str, lines: Iterable[tuple[Place, str]]) -> None:
+        told = ", ".join(f"{place} ({key})" for place, key in lines)
+        self._faults.append(Fault(path, f"two lines say it differently: {told}", "take the wrong one out"))
+
+    def _candidate(self, path: str, entry: Entry, is_own: bool, *, is_ours: bool = False) -> None:
+        value, problem = value_of(path, entry)
+        host, port = split_host(value or "") if path == "host" else ("", "")
+        self._candidates[path].append(_Candidate(entry, is_own, is_ours, host or value, problem, port))
 
     def _chosen(self, path: str) -> Understood | None:
         """The value of a key: the last line of each name, and the environment's own before those for all."""
@@ -179,117 +218,125 @@ class _Reader:
             name = (candidate.entry.place.file, candidate.entry.key)
             earlier = last.pop(name, None)
             if earlier is not None and earlier.value != candidate.value:
-                where = f"{candidate.entry.place}: {candidate.entry.key}"
-                self._notes.append(f"{where} was set in line {earlier.entry.place.line} already; the last one holds")
+                line = earlier.entry.place.line
+                self._notes.append(f"{_at(candidate.entry)} was set in line {line} already; the last one holds")
             last[name] = candidate
         for candidate in last.values():
             if candidate.value is None:
-                self._unknown.append(NotUnderstood(candidate.entry.place, candidate.entry.key, candidate.problem))
-        own = [candidate for candidate in last.values() if candidate.is_own] or list(last.values())
+                self._leave(candidate.entry, candidate.problem)
+        able, bare = _without_bare(path, list(last.values()))
+        own = [candidate for candidate in able if candidate.is_own] or able
         known = [candidate for candidate in own if candidate.value is not None]
+        for candidate in bare:
+            if not known or candidate.value != known[0].value:
+                told = "is not taken, as another name says that it is about the database"
+                self._notes.append(f"{_at(candidate.entry)} {told}: {own[0].entry.place}")
         if not known:
             return None
         first = known[0]
-        if differing := [candidate for candidate in known if candidate.value != first.value]:
-            lines = ", ".join(f"{one.entry.place} ({one.entry.key})" for one in (first, *differing))
-            self._faults.append(Fault(path, f"two lines say it differently: {lines}", "take the wrong one out"))
+        ports = list({one.port: one for one in known if one.port}.values())
+        if differing := [one for one in known if one.value != first.value] or ports[1:]:
+            self._differ(path, [(one.entry.place, one.entry.key) for one in (first, *differing)])
             return None
-        for candidate in last.values():
+        for one in ports:
+            self._host_port = Understood("port", one.port, one.entry.place, one.entry.key)
+        for candidate in able:
             if candidate not in own and candidate.entry.place.file != first.entry.place.file:
-                unused = f"{candidate.entry.place}: {candidate.entry.key}"
-                self._notes.append(f"{unused} gives way to {first.entry.place}, the environment's own")
-        self._notes += [f"{first.entry.place}: {first.entry.key}: {told}" for told in first.entry.assumptions]
+                self._notes.append(f"{_at(candidate.entry)} gives way to {first.entry.place}, the environment's own")
+        self._notes += [f"{_at(first.entry)}: {told}" for told in first.entry.assumptions]
         return Understood(path, first.value or "", first.entry.place, first.entry.key)
 
-    def _service(self, entry: Entry, meaning: Meaning) -> None:
-        key = meaning.service
-        if key is None:
-            raise AssertionError("the caller looked")
+    def _service(self, entry: Entry, key: ServiceKey, is_own: bool) -> None:
+        problem = ""
+        if key.service not in self._services and self._listed:
+            problem = f"no service {key.service!r} in SERVICES or templates"
+        elif wrong := service_name_problem(key.service, self._environment):
+            problem = wrong[0]
+        if problem:
+            self._leave(entry, entry.problem or problem)
+            return
         if key.kind is None:
-            self._named(entry, key.service, "the service's schema")
+            self._named(entry, key.service, "the service's schema", key.service)
             return
         name = user_name(key.service, key.kind, self._environment)
         # A key that is the user's own name holds its password, unless it holds the name again.
-        if key.about == "password" or (entry.key == name and entry.value != name):
-            self._candidate(f"passwords.{key.service}.{key.kind}", entry, True)
+        if key.about == "password" or (_last_part(entry.key) == name and entry.value != name):
+            self._candidate(f"passwords.{key.service}.{key.kind}", entry, is_own)
         else:
-            self._named(entry, name, "the user")
+            self._named(entry, name, "the user", key.service)
 
-    def _named(self, entry: Entry, expected: str, what: str) -> None:
+    def _named(self, entry: Entry, expected: str, what: str, service: str) -> None:
         """A name that the old scripts could choose, and that is fixed here."""
         if entry.value is None or entry.value == "":
-            self._unknown.append(NotUnderstood(entry.place, entry.key, entry.problem or "it is empty"))
+            self._leave(entry, entry.problem or "it is empty")
         elif entry.value == expected:
             self._facts.append(Understood(what.removeprefix("the "), expected, entry.place, entry.key))
         else:
-            self._faults.append(
-                Fault(
-                    f"{entry.place}: {entry.key}",
-                    f"{what} is not called {expected!r}, as it must be here",
-                    "rename it on the server in a maintenance window, or correct the line",
-                )
-            )
+            self._misnamed.append((service, entry, f"{what} is not called {expected!r}, as it must be here"))
 
     def _fact(self, entry: Entry, meaning: Meaning, is_own: bool) -> None:
         """What is compared and not taken over."""
-        text = " ".join(_listed(entry.value)) if meaning.field in ("services", "environments") else entry.value
+        kind = "database" if meaning.field == "title" else meaning.field or ""
+        names = listed(entry.value) if kind in ("services", "environments") else ()
+        if kind == "services":
+            wrong = [name for name in names if service_name_problem(name, self._environment)]
+            shown = ", ".join(repr(name) if re.fullmatch(r"[\w-]+", name) else "..." for name in wrong)
+            if wrong:
+                self._leave(entry, f"no service can be called {shown}")
+            names = tuple(name for name in names if name not in wrong)
+            if wrong and not names:
+                return
+        text = " ".join(names) if kind in ("services", "environments") else entry.value
         database = database_name(self._environment)
         reason = entry.problem
         if not isinstance(text, str) or not text:
             reason = reason or ("it is a list" if text else "it is empty")
         elif meaning.field == "title" and text != database:
             reason = "it is not the database's name"
-        elif meaning.field in ("database", "title") and text != database:
+        elif problem := next((problem for name in names or (text,) if (problem := misshapen(kind, name))), ""):
+            reason = problem
+        elif meaning.field == "database" and text != database:
             if text.startswith("go-labs-") and not (is_own or meaning.is_ours):
                 reason = f"it names a database, but not {database}"
             else:
                 self._different_database(entry, text, database)
                 return
-        elif meaning.field == "environment" and text not in (self._environment, ""):
+        elif meaning.field == "environment" and text != self._environment:
             reason = f"it names another environment than {self._environment}"
         if reason:
-            self._unknown.append(NotUnderstood(entry.place, entry.key, reason))
+            self._leave(entry, reason)
             return
-        self._facts.append(
-            Understood(
-                "database" if meaning.field == "title" else meaning.field or "", str(text), entry.place, entry.key
-            )
-        )
-        self._notes += [f"{entry.place}: {entry.key}: {told}" for told in entry.assumptions]
+        self._facts.append(Understood(kind, str(text), entry.place, entry.key))
+        self._notes += [f"{_at(entry)}: {told}" for told in entry.assumptions]
 
     def _different_database(self, entry: Entry, text: str, database: str) -> None:
         self._faults.append(
             Fault(
-                f"{entry.place}: {entry.key}",
+                _at(entry),
                 f"the database is {text!r}; here {self._environment}'s is always {database!r}",
                 f'ALTER DATABASE "{text}" RENAME TO "{database}" in a maintenance window, or correct the line',
             )
         )
 
 
-def _listed(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
-    """The names in a list, however it is written."""
-    texts = (value,) if isinstance(value, str) else value or ()
-    return tuple(name for text in texts for name in re.split(r"[\s,;|]+", text) if name)
+def _without_bare(path: str, candidates: list[_Candidate]) -> tuple[list[_Candidate], list[_Candidate]]:
+    """`PORT` and the like, which may be about anything, only count where nothing says that it is the database's."""
+    named = [candidate for candidate in candidates if not candidate.is_bare]
+    bare = [
+        candidate
+        for candidate in candidates
+        if candidate.is_bare and any(one.is_ours or not candidate.is_ours for one in named)
+    ]
+    if path.startswith("passwords."):
+        return candidates, []
+    return [candidate for candidate in candidates if candidate not in bare], bare
 
 
-def _value(path: str, entry: Entry) -> tuple[str | None, str]:
-    """The value that an entry gives, or None and the reason."""
-    value = entry.value
-    is_secret = path == ADMIN_PASSWORD or path.startswith("passwords.")
-    if value is None:
-        return None, entry.problem
-    if isinstance(value, tuple):
-        return None, "it is a list"
-    if is_secret and entry.assumptions:
-        return None, f"a password is not guessed: {'; '.join(entry.assumptions)}"
-    problem = ""
-    if not value:
-        problem = "it is empty"
-    elif path == "sslMode" and value in _OPPORTUNISTIC:
-        problem = f"{value!r} does without encryption where it can't be had; here it is disable, require or verify-..."
-    elif path == "sslMode" and value not in _SSL_MODES:
-        problem = "it is no mode of PostgreSQL's"
-    elif path in _FILES and not value.startswith("/"):
-        problem = "a path that is not absolute means another file here"
-    return (None, problem) if problem else (value, "")
+def _at(entry: Entry) -> str:
+    """Where an entry stands, and its key if that can't be a piece of a value."""
+    return f"{entry.place}" if entry.follows or entry.is_inner else f"{entry.place}: {entry.key}"
+
+
+def _last_part(key: str) -> str:
+    """`[users] name` and `USERS[name]` -> `name`."""
+    return re.split(r"[\[\] ]+", key.removesuffix("]"))[-1]

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from .legacy_lines import canonical, words_of
+from .legacy_words import PASSWORDS, canonical, words_of
 from .names import SERVICE_PATTERN, UserKind
 
 _ABOUT = r"(?:db|pg|postgres|postgresql|psql|database|sql|server){0,2}"
@@ -39,7 +39,6 @@ _KINDS: dict[str, UserKind] = {
     **dict.fromkeys(("migration", "migrations", "migrate", "migrator", "mig"), "migration"),
     **dict.fromkeys(("app", "application", "appl"), "app"),
 }
-_PASSWORDS = frozenset({"password", "passwords", "passwd", "pass", "pwd", "pw"})
 _USERS = frozenset({"user", "users", "username", "usernames", "usr", "login", "role", "name"})
 _FILLERS = frozenset({"db", "database", "pg", "postgres", "postgresql", "service", "svc", "schema", "services"})
 _GENERAL = frozenset({"default", "defaults", "common", "global", "all", "shared", "base"})
@@ -78,7 +77,7 @@ def meaning_of(words: tuple[str, ...], environment: str, services: Iterable[str]
         return Meaning(is_ours, field=field)
     if (key := _of_service(rest, services)) is not None:
         return Meaning(is_ours, service=key)
-    if set(rest) & _PASSWORDS:
+    if set(rest) & PASSWORDS:
         return Meaning(is_ours, reason="a password, but the key does not say of which service's migration or app user")
     return Meaning(is_ours)
 
@@ -111,7 +110,7 @@ def _without(words: tuple[str, ...], part: tuple[str, ...], name: str) -> tuple[
 
 def _trimmed(words: tuple[str, ...]) -> tuple[str, ...]:
     """Without what stands around a service's name; `user` alone is one."""
-    while words and (words[0] in _FILLERS | _PASSWORDS or (words[0] in _USERS and len(words) > 1)):
+    while words and (words[0] in _FILLERS | PASSWORDS or (words[0] in _USERS and len(words) > 1)):
         words = words[1:]
     while words and words[-1] in _FILLERS:
         words = words[:-1]
@@ -121,10 +120,10 @@ def _trimmed(words: tuple[str, ...]) -> tuple[str, ...]:
 def _service_key(service: str, others: tuple[str, ...]) -> ServiceKey | None:
     """What the words besides a service's name say of it."""
     kinds = [_KINDS[word] for word in others if word in _KINDS]
-    if not set(others) <= _KINDS.keys() | _PASSWORDS | _USERS | _FILLERS or len(kinds) > 1:
+    if not set(others) <= _KINDS.keys() | PASSWORDS | _USERS | _FILLERS or len(kinds) > 1:
         return None
     if not kinds:
         return ServiceKey(service, None, "schema") if others in (("schema",), ("schema", "name")) else None
-    if set(others) & _PASSWORDS:
+    if set(others) & PASSWORDS:
         return ServiceKey(service, kinds[0], "password")
     return ServiceKey(service, kinds[0], "user") if set(others) & _USERS else None

@@ -27,10 +27,12 @@ class Layout:
 
 
 def read_layout(folder: Path, environment: str) -> Layout:
-    """The files for an environment in or below a folder: `database`, its `config`, or one above them.
+    """The files for an environment in or below a folder: `database`, its `config`, or one above them; or one of the files.
 
     Raises UsageError where there is no such folder, and ConfigError where a file is missing or can't be read.
     """
+    if folder.is_file():
+        folder = folder.parent
     if not folder.is_dir():
         raise UsageError("there is no such folder", where=str(folder), mend="name the old layout's folder 'database'")
     config = _config_folder(folder)
@@ -80,7 +82,13 @@ def _text(file: Path) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError(
-            [Fault(f"line {line}", "it is not UTF-8", "save the file as UTF-8 (iconv -f latin1 -t utf-8)")],
+            [
+                Fault(
+                    f"line {line}",
+                    f"it is not UTF-8 (byte {error.start} of the file, counted from 0)",
+                    "save it as UTF-8 (a password with such letters may have other bytes on the server: the preview tells)",
+                )
+            ],
             where=str(file),
         ) from None
     except OSError as error:

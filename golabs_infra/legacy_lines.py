@@ -7,18 +7,13 @@ turned into the same entries. What a key means is `legacy`'s business.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
+from .legacy_tables import Tables
+from .legacy_words import canonical, lists_services, plain, words_of
 from .shell_assignments import CHANGED, ELSE, Assignment, Condition, ShellReader, Unread, Unset
-from .shell_words import Expansion, Obscure, Word, expand
-
-ALIASES: Mapping[str, str] = {
-    **{"test": "tst", "testing": "tst", "development": "dev", "develop": "dev"},
-    **{"qa": "qua", "quality": "qua", "prod": "prd", "production": "prd"},
-    **{name: name for name in ("tst", "dev", "qua", "prd", "uat", "stg", "stage", "staging", "int", "local", "ci")},
-}
-"""What environments are called in old files, and the names that they have here."""
+from .shell_words import Expansion, Word, expand
 
 ENVIRONMENT_VARIABLES = ("ENV", "ENVIRONMENT", "ENV_NAME", "ENVIRONMENT_NAME", "TARGET_ENV", "DEPLOY_ENV")
 """What a script may call its argument. Only what is no secret is read with them."""
@@ -27,14 +22,7 @@ _SECTION = re.compile(r"[ \t]*\[[ \t]*([A-Za-z][\w.:/ -]*?)[ \t]*\][ \t]*(?:[#;]
 _NESTED = re.compile(r"([ \t]*)([A-Za-z][\w.-]*):[ \t]*(?:#.*)?")
 _PAIR = re.compile(r"([ \t]*)(?:export[ \t]+)?([A-Za-z][\w.-]*)[ \t]*([=:])(?!=)[ \t]*(.*)")
 _SHELL = re.compile(r"[ \t]*(?:export[ \t]+)?[A-Za-z_]\w*\+?=(?![ \t]+\S)")
-_COMMENT = re.compile(r"[ \t]+[#;].*")
-_ENVIRONMENT_COLUMNS = frozenset({"env", "environment", "name", "stage"})
-_COLUMNS = frozenset(
-    {"host", "hostname", "server", "port", "user", "username", "adminuser", "password", "database", "db"}
-    | {"dbname", "dbhost", "dbport", "dbuser", "sslmode", "ssl", "description", "comment"}
-)
-_SSL_MODES = frozenset({"disable", "allow", "prefer", "require", "verify-ca", "verify-full"})
-_UNCLEAR = "outside of shell syntax it is not clear what quotes, $ and \\ in it stand for"
+_ITEM = re.compile(r"([ \t]*)-[ \t]+(.*)")
 
 
 @dataclass(frozen=True, order=True)
@@ -63,6 +51,10 @@ class Entry:
     problem: str = ""
     assumptions: tuple[str, ...] = ()
     elsewhere: bool = False
+    follows: bool = False
+    """Another statement stands before it on its line."""
+    is_inner: bool = False
+    """Its key was found inside of a command, so it may be a piece of a value."""
 
 
 @dataclass(frozen=True)
@@ -75,17 +67,6 @@ class _Line:
     word: Word
 
 
-def canonical(word: str, environment: str) -> str | None:
-    """The environment that a word of a key names, or None where it names none."""
-    return environment if word == environment else ALIASES.get(word)
-
-
-def words_of(key: str) -> tuple[str, ...]:
-    """The words of a key: `DB_HOST_DEV`, `dev.dbHost` and `[dev] db-host` have the same ones."""
-    parts = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", key)
-    return tuple(word.lower() for word in re.split(r"[^A-Za-z0-9]+", parts) if word)
-
-
 def read_entries(text: str, file: str, environment: str, scope: dict[str, str | None]) -> list[Entry]:
     """The entries of a file in their order. `scope` is what earlier files have set, and takes what this one sets."""
     lines = _Lines(environment)
@@ -94,26 +75,43 @@ def read_entries(text: str, file: str, environment: str, scope: dict[str, str | 
 
 
 class _Lines:
-    """Takes the lines that are no shell; remembers the section and the heading that they stand under."""
+    """Takes the lines that are no shell; remembers the section and what they stand under."""
 
     def __init__(self, environment: str) -> None:
-        self._environment = environment
+        self._tables = Tables(environment)
         self._section: str | None = None
         self._nests: list[tuple[int, str]] = []
-        self._heading: list[str] = []
 
     def take(self, line: str, number: int) -> tuple[_Line, ...] | None:
         """The lines' entries, none for one that only leads others, or None where the line is shell."""
         if found := _SECTION.fullmatch(line):
             self._section, self._nests = found[1], []
+            self._tables.forget()
             return ()
-        if (row := self._row(line, number)) is not None:
-            return row
+        if (item := self._item(line, number)) is not None:
+            return item
+        if (row := self._tables.row(line, alone=self._section is None)) is not None:
+            return tuple(_Line(number, key, "", word) for key, word in row)
         if not line.strip() or line.lstrip().startswith("#"):
             return None
         if self._section is not None and line.lstrip().startswith(";"):
             return ()
         return () if self._nests_more(line) else self._pair(line, number)
+
+    def _item(self, line: str, number: int) -> tuple[_Line, ...] | None:
+        """`- billing` below `services:`."""
+        found = _ITEM.fullmatch(line)
+        if found is None or not self._nests or len(found[1]) < self._nests[-1][0]:
+            return None
+        *above, key = self._above
+        if not lists_services(key):
+            return None
+        return (_Line(number, " ".join([*(f"[{name}]" for name in above), key]), "", plain(found[2], key)),)
+
+    @property
+    def _above(self) -> list[str]:
+        """What a line stands under: the section, and the keys that lead it."""
+        return [*([self._section] if self._section else []), *(name for _, name in self._nests)]
 
     def _nests_more(self, line: str) -> bool:
         """Whether it is `dev:`, before lines that stand further to the right."""
@@ -127,57 +125,17 @@ class _Lines:
         """`key = value` or `key: value`."""
         found = _PAIR.fullmatch(line)
         is_shell = self._section is None and not self._nests and _SHELL.match(line)
-        if found is None or is_shell or (found[3] == ":" and not line[found.end(2) :].lstrip()[1:2].isspace()):
+        if (
+            found is None
+            or is_shell
+            or found[2] == "IFS"
+            or (found[3] == ":" and not line[found.end(2) :].lstrip()[1:2].isspace())
+        ):
             return None
-        above = [*([self._section] if self._section else []), *(name for _, name in self._nests)]
+        above = self._above
         shown = " ".join([*(f"[{name}]" for name in above), found[2]])
-        return (_Line(number, shown, "" if above or not found[2].isidentifier() else found[2], _plain(found[4])),)
-
-    def _row(self, line: str, number: int) -> tuple[_Line, ...] | None:
-        """A table's heading or row."""
-        bare = re.sub(r"^[ \t]*#+[ \t]*", "", line).strip()
-        for separator in ("|", ";", ",", "\t", ":", None):
-            cells = [cell.strip() for cell in bare.strip("|").split(separator)]
-            if len(cells) < 3 or (separator is None and any(sign in bare for sign in "=()")):
-                continue
-            names = ["".join(words_of(cell)) for cell in cells]
-            if names[0] in _ENVIRONMENT_COLUMNS and len(_COLUMNS & set(names[1:])) >= 2 and all(names):
-                self._heading = cells
-                return ()
-            if line.lstrip().startswith("#") or canonical(cells[0].lower(), self._environment) is None:
-                continue
-            if separator is None and "#" in cells:
-                cells = cells[: cells.index("#")]
-            if not any(sign in line for sign in "()="):
-                return tuple(self._cells(cells, number))
-        return None
-
-    def _cells(self, cells: list[str], number: int) -> Iterator[_Line]:
-        free = iter(["host", "adminuser"])
-        for index, cell in enumerate(cells[1:], start=1):
-            if index < len(self._heading):
-                column = self._heading[index]
-            elif cell.isdecimal():
-                column = "port"
-            elif cell.startswith("go-labs-"):
-                column = "dbname"
-            elif cell in _SSL_MODES:
-                column = "sslmode"
-            else:
-                column = next(free, f"column {index + 1}")
-            if cell and cell != "-":
-                yield _Line(number, f"{cells[0]} {column}", "", _plain(cell))
-
-
-def _plain(text: str) -> Word:
-    """A value that is no shell: the rest of the line, without quotes around it and without a comment."""
-    text = text.strip()
-    if found := re.fullmatch(r"'([^']*)'(?:[ \t]+[#;].*|[ \t]*)|\"([^\"\\$`]*)\"(?:[ \t]+[#;].*|[ \t]*)", text):
-        return Word((found[1] or found[2] or "",))
-    bare = _COMMENT.sub("", text) if not text.startswith(("#", ";")) else ""
-    if re.search(r"['\"\\$`]", bare):
-        return Word((Obscure(_UNCLEAR),))
-    return Word((bare,), "" if bare == text else "what follows white space and # or ; is taken for a comment")
+        name = "" if above or not found[2].isidentifier() else found[2]
+        return (_Line(number, shown, name, plain(found[4], found[2])),)
 
 
 class _Evaluation:
@@ -193,35 +151,41 @@ class _Evaluation:
         self._taken: dict[int, bool] = {}
         self._about_environments: set[int] = set()
         self._verdicts: dict[Condition, bool | None] = {}
+        self._follows = False
 
     def entries(self, reader: ShellReader[_Line]) -> Iterator[Entry]:
         """What the file says."""
+        chain = 0
         for item in reader.items():
-            if isinstance(item, _Line):
-                expansion = expand(item.word, self._scope)
-                if item.name:
-                    self._scope[item.name] = expansion.text
-                yield self._entry(item.line, item.key, expansion)
-                continue
-            applies = self._applies(item.when)
-            if applies is False:
-                yield self._entry(item.line, item.name, Expansion(None, "in another branch"), elsewhere=True)
-            elif isinstance(item, Unread):
-                self._forget(item.name)
-                yield self._entry(item.line, item.name, Expansion(None, item.reason))
-            elif applies is None:
-                self._forget(item.name)
-                yield self._entry(
-                    item.line, item.name, Expansion(None, "it hangs on a condition that is not read here")
-                )
-            elif isinstance(item, Unset):
-                if item.spoils:
-                    self._spoilt.add(item.name)
-                self._forget(item.name)
-                if not item.spoils:
-                    yield self._entry(item.line, item.name, Expansion(None, "it is unset there"))
-            else:
-                yield from self._assigned(item)
+            self._follows = not isinstance(item, _Line) and chain == reader.chain + 1
+            for entry in self._read(item):
+                chain = reader.chain + 1
+                yield entry
+
+    def _read(self, item: Assignment | Unset | Unread | _Line) -> Iterator[Entry]:
+        if isinstance(item, _Line):
+            expansion = expand(item.word, self._scope)
+            if item.name:
+                self._scope[item.name] = expansion.text
+            yield self._entry(item.line, item.key, expansion)
+            return
+        applies = self._applies(item.when)
+        if applies is False:
+            yield self._entry(item.line, item.name, Expansion(None, "in another branch"), elsewhere=True)
+        elif isinstance(item, Unread):
+            self._forget(item.name)
+            yield replace(self._entry(item.line, item.name, Expansion(None, item.reason)), is_inner=item.is_inner)
+        elif applies is None:
+            self._forget(item.name)
+            yield self._entry(item.line, item.name, Expansion(None, "it hangs on a condition that is not read here"))
+        elif isinstance(item, Unset):
+            if item.spoils:
+                self._spoilt.add(item.name)
+            self._forget(item.name)
+            if not item.spoils:
+                yield self._entry(item.line, item.name, Expansion(None, "it is unset there"))
+        else:
+            yield from self._assigned(item)
 
     def _assigned(self, item: Assignment) -> Iterator[Entry]:
         if item.name in self._final:
@@ -274,9 +238,8 @@ class _Evaluation:
                 listed.append(value.text)
                 assumptions += value.assumptions
         if listed or not item.elements:
-            yield Entry(
-                Place(self._file, item.line), item.name, words_of(item.name), tuple(listed), "", tuple(assumptions)
-            )
+            found = self._entry(item.line, item.name, Expansion("", "", tuple(assumptions)))
+            yield replace(found, value=tuple(listed))
 
     def _expand(self, word: Word, name: str) -> Expansion:
         if name in self._spoilt:
@@ -292,7 +255,10 @@ class _Evaluation:
         if text is not None and "\n" in text:
             text, problem = None, "it goes on over several lines: a quote may be missing"
         shown = key if key.isprintable() else repr(key)
-        return Entry(Place(self._file, line), shown, words_of(key), text, problem, expansion.assumptions, elsewhere)
+        place = Place(self._file, line)
+        return Entry(
+            place, shown, words_of(key), text, problem, expansion.assumptions, elsewhere, follows=self._follows
+        )
 
     def _applies(self, when: tuple[Condition, ...]) -> bool | None:
         """Whether a branch is the one that this environment takes; None where that is not known."""

@@ -66,9 +66,12 @@ class Settings(BaseModel):
         return tuple(self.user(service.name, kind) for service in self.services for kind in names.USER_KINDS)
 
 
-def read_settings(raw: RawConfig) -> Settings:
-    """Validates a stack's configuration. Raises ConfigError with all of its faults."""
-    return _Reader(raw).read()
+def read_settings(raw: RawConfig, *, foretell: bool = True) -> Settings:
+    """Validates a stack's configuration. Raises ConfigError with all of its faults.
+
+    `foretell`: with faults to mend anyway, also tell what passwords would have if their users were new.
+    """
+    return _Reader(raw).read(foretell=foretell)
 
 
 class _Reader:
@@ -79,7 +82,7 @@ class _Reader:
         self.faults: list[Fault] = []
         self.warnings: list[str] = []
 
-    def read(self) -> Settings:
+    def read(self, *, foretell: bool) -> Settings:
         environment = self.raw.environment
         if problem := names.environment_name_problem(environment):
             self.fault("the stack's name", *problem, absolute=True)
@@ -93,7 +96,7 @@ class _Reader:
         passwords = self._passwords(structured.get("passwords", {}), _names(structured.get("services")), policy)
         if policy is not None:
             self._plain_text(values.get("adminPassword"), "adminPassword", policy)
-        if self.faults and policy is not None:
+        if foretell and self.faults and policy is not None:
             # Whether a user exists already is not known yet; with faults to mend anyway, say what may follow.
             nameable = {user: password for user, password in passwords.items() if names.parse_user_name(user)}
             self.faults += password_faults(nameable, environment, policy, existing=())[0]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from .shell_commands import HARMLESS, set_by, told
 from .shell_words import BLANKS, NAME, REFERENCE, Cursor, Obscure, Word, WordScanner
 
 _Line = TypeVar("_Line")
@@ -33,11 +34,6 @@ _DEFAULT = re.compile(
 _UNSET = re.compile(rf"unset[ \t]+(?:-v[ \t]+)?({NAME}(?:[ \t]+{NAME})*)[ \t]*(?=[;\n]|$)", re.MULTILINE)
 _ASSIGNS = re.compile(rf"{NAME}(\[[^\]\n]*\])?\+?=")
 _COMMAND = re.compile(r"[A-Za-z_.][A-Za-z0-9_.-]*(?=[ \t;\n]|$)", re.MULTILINE)
-_HARMLESS = frozenset({"set", "shopt", "echo", "true", ":", "exit", "return", "break", "umask", "cd"})
-_BEHIND = re.compile(rf"(?:&&|\|\||[;({{])[ \t]*(?:export[ \t]+)?({NAME})\+?=")
-"""Assignments that hang on a command before them."""
-_TOLD = frozenset({"source", ".", "eval", "read", "printf", "mapfile", "readarray", "let", "psql", "trap", "unset"})
-"""Commands that may be named in a message; another first word might be a part of a password."""
 _TRANSFORMING = frozenset("ilucnI")
 CHANGED = "it was declared with an option that changes its values"
 
@@ -87,18 +83,24 @@ class Unset:
 
 @dataclass(frozen=True)
 class Unread:
-    """What was not read, and why; `name` is the variable that it is about, if it is."""
+    """What was not read, and why; `name` is the variable that it is about, if it is.
+
+    `is_inner`: the name was found inside of a statement, so it may be a piece of a value.
+    """
 
     line: int
     name: str
     reason: str
     when: tuple[Condition, ...] = ()
+    is_inner: bool = False
 
 
 class ShellReader(Generic[_Line]):
     """Goes through a file. `foreign` is shown each line that begins a statement; what it gives is handed on."""
 
     def __init__(self, text: str, foreign: Callable[[str, int], tuple[_Line, ...] | None] | None = None) -> None:
+        self.chain = 0
+        """Counts the lines that begin with a statement: what has the same number stands behind each other."""
         self._scanner = Cursor(text)
         self._text = text
         self._foreign = foreign
@@ -113,6 +115,7 @@ class ShellReader(Generic[_Line]):
                 lines = self._foreign(self._scanner.rest_of_line, self._scanner.line)
                 if lines is not None:
                     yield from lines
+                    self.chain += 1
                     self._scanner.skip_line()
                     continue
             yield from self._statement()
@@ -125,10 +128,12 @@ class ShellReader(Generic[_Line]):
             if text.startswith(";;", scanner.position) and self._open and self._open[-1][0] == "case":
                 scanner.position += 1
                 self._awaits_label = True
+            self.chain += sign == "\n"
             scanner.position += 1
         elif text.startswith("\\\n", scanner.position):
             scanner.position += 2
         elif sign == "#":
+            self.chain += 1
             scanner.skip_line()
         elif self._awaits_label and not text.startswith("esac", scanner.position):
             yield from self._label()
@@ -177,19 +182,24 @@ class ShellReader(Generic[_Line]):
             self._open[-1] = (self._open[-1][0], Condition(condition.group, labels))
 
     def _keyword(self, word: str) -> Iterator[Unread]:
-        found = _CASE.match(self._text, self._scanner.position)
+        line, began, when = self._scanner.line, self._scanner.position, self._when
+        found = _CASE.match(self._text, began)
         if word == "case" and found is None:
             yield from self._command()
         elif word == "case" and found is not None:
             self._scanner.position = found.end()
             self._push("case", None)
             self._awaits_label = True
-        elif word in ("for", "while", "until", "select"):
-            self._header()
-            self._push("do", None)
         else:
-            self._scanner.position += len(word)
-            self._block(word)
+            if word in ("for", "while", "until", "select"):
+                self._header()
+                self._push("do", None)
+            else:
+                self._scanner.position += len(word)
+                self._block(word)
+            for name in set_by(self._text[began : self._scanner.position]):
+                reason = "a loop or a condition sets it; nothing is run here"
+                yield Unread(line, name, reason, when, is_inner=True)
 
     def _block(self, word: str) -> None:
         """Opens, switches or closes a block."""
@@ -274,6 +284,8 @@ class ShellReader(Generic[_Line]):
         for name in names or [""]:
             yield Unread(line, name, reason, self._when)
         self._scanner.skip_statement(whole=True)
+        for name in set_by(self._text[position : self._scanner.position]):
+            yield Unread(line, name, "a command on the line may set it; nothing is run here", self._when, is_inner=True)
 
     def _assignment(self, *, is_final: bool, declared: bool) -> Assignment | Unread | None:
         """The assignment that begins here, if one does."""
@@ -356,13 +368,13 @@ class ShellReader(Generic[_Line]):
         alone = not re.search(r"&&|\|\||[|`]|\$\(", statement)
         if found and first in ("exit", "return") and alone and not self._open:
             self._scanner.position = len(self._text)  # bash reads no further
-        if found and first in _HARMLESS and alone:
+        if found and first in HARMLESS and alone:
             return
         if f"{first}{statement[1:2]}" == ": " and alone:
             return
-        told = f"the command {first!r}" if first in _TOLD else "a line that sets no variable in a form known here"
-        for name in dict.fromkeys(_BEHIND.findall(statement)) or [""]:
-            yield Unread(line, name, f"{told}; nothing is run here", self._when)
+        names = set_by(statement)
+        for name in names or [""]:
+            yield Unread(line, name, told(first), self._when, is_inner=True)
 
 
 def _compared(header: str) -> tuple[str, ...] | None:

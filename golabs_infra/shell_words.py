@@ -21,6 +21,8 @@ _ESCAPES = {
 }
 COMMAND = "it is what a command prints, and nothing is run here"
 _BROKEN = "the line is continued right behind a $"
+UNKNOWN = "a variable in it is not set in the files (if the $ is meant as it is: single quotes)"
+"""It never names the variable: the name may be a piece of a password."""
 UNCLOSED = "a quote is not closed"
 
 
@@ -74,7 +76,7 @@ def expand(word: Word, known: Mapping[str, str | None], supposed: Mapping[str, s
         value = known.get(part.name)
         if part.name in known:
             if value is None:
-                return Expansion(None, f"${part.name} was not understood")
+                return Expansion(None, "a variable in it was not understood")
             text += part.default if not value and part.operator.startswith(":") else value
         elif supposed and part.name in supposed:
             assumptions.append(f"${part.name} is taken for {supposed[part.name]}")
@@ -83,7 +85,7 @@ def expand(word: Word, known: Mapping[str, str | None], supposed: Mapping[str, s
             assumptions.append(f"${part.name} is not set in the files, so its default is taken")
             text += part.default
         else:
-            return Expansion(None, f"${part.name} is not set in the files")
+            return Expansion(None, UNKNOWN)
     if "\0" in text:
         return Expansion(None, "it holds a NUL character")
     return Expansion(text, assumptions=tuple(dict.fromkeys(assumptions)))
@@ -114,7 +116,7 @@ class WordScanner:
                 parts.append(Obscure("~ is a home folder, which is not known here"))
             elif as_argument and sign in "{*?[$":
                 self.position += 1
-                parts.append(Obscure(f"an unquoted {sign} means more than itself there"))
+                parts.append(Obscure("an unquoted {, *, ?, [ or $ means more than itself there"))
             else:
                 parts += self._piece(sign)
             begins = sign in ":="
@@ -190,7 +192,7 @@ class WordScanner:
         self.position += 1 if following == '"' or not knows else 2
         if self.text.startswith("\\\n", self.position):
             return Obscure(_BROKEN)
-        return Obscure(f"only the shell that runs the file knows ${following}") if knows else "$"
+        return Obscure("only the shell that runs the file knows what a $ in it stands for") if knows else "$"
 
     def _skipped(self, opening: str, closing: str, reason: str) -> Obscure:
         depth = 0
@@ -220,7 +222,7 @@ class WordScanner:
             elif rest[1] in _ESCAPES:
                 text, rest = text + _ESCAPES[rest[1]], rest[2:]
             else:
-                return Obscure(f"the escape \\{rest[1]} in $'...' is not read here")
+                return Obscure("an escape in $'...' is not read here")
         return text
 
 

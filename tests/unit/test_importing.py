@@ -133,6 +133,28 @@ def test_what_differs_is_refused_all_at_once_and_taken_with_overwrite(old: Impor
     assert old.run("--overwrite") == 0
     assert "golabs-infra:host: 127.0.0.1\n" in old.stack
     assert old.passwords()["billing"] == {"migration": "New-Billing-hunter2", "app": "New-Billing-hunter2"}
+    assert "host: replaced: 'localhost' -> '127.0.0.1'" in old.text
+    assert "passwords.billing.app: replaced; up will set this password for billing_app_dev_user" in old.text
+    assert "catalog.app: replaced" not in old.text
+
+
+def test_a_replaced_admin_password_or_url_is_told_and_not_shown(old: Import) -> None:
+    old.stack = "config:\n  golabs-infra:host: postgres://a:hidden@b/c\n  golabs-infra:adminPassword: x-hidden\n"
+    assert old.run() == 1
+    assert "golabs-infra:host: it is something else here and 'localhost'" in old.text
+    assert "hidden" not in old.text
+    assert old.run("--overwrite", "--json") == 0
+    assert "hidden" not in old.text + old.stack
+    notes = json.loads(old.out)["notes"]
+    assert {"adminPassword: replaced", "host: replaced: something else -> 'localhost'"} <= set(notes)
+
+
+def test_a_fault_points_to_the_old_line_and_asks_for_no_new_passwords(old: Import) -> None:
+    old.write(CONF.replace("5433", "99999"), OWN.replace("Old-Billing-hunter2", "short"))
+    assert old.run() == 1
+    assert "environments.conf:2 (DB_PORT): 99999 is more than 65535\n      mend: correct it there" in old.text
+    assert "passwords.billing" not in old.text.split("fault")[-1]
+    assert not old.project.stack_file("dev").exists()
 
 
 def test_the_embedded_server_does_not_go_with_a_host(old: Import) -> None:
@@ -305,7 +327,14 @@ def test_a_whole_checkout_of_the_old_scripts_is_searched(old: Import, tmp_path: 
 def test_bytes_that_are_no_text_are_refused(old: Import) -> None:
     (old.folder / "config" / ".env.dev").write_bytes(OWN.encode() + "BILLING=hunter2é\n".encode("latin-1"))
     assert old.run() == 1
-    assert "line 6: it is not UTF-8" in old.text
+    assert "line 6: it is not UTF-8 (byte " in old.text
+    assert "mend: save it as UTF-8 (a password with such letters may have other bytes" in old.text
+    assert "iconv" not in old.text
+
+
+@pytest.mark.parametrize("file", ["environments.conf", ".env.dev"])
+def test_one_of_the_files_stands_for_its_folder(old: Import, file: str) -> None:
+    assert old.run(folder=old.folder / "config" / file) == 0
 
 
 def test_a_plain_password_in_the_file_is_encrypted(old: Import) -> None:

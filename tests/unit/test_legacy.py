@@ -53,10 +53,14 @@ SERVER = {"host": "db.dev", "port": "5433", "adminUser": "provisioner"}
         "case $1 in\n prd|production) HOST=db.prd;;\n dev | qua ) HOST=db.dev ;;\nesac\nPORT=5433\nADMIN=provisioner\n",
         'DB_HOST=localhost\nif [ "$ENV" = "dev" ]; then\n  DB_HOST=db.dev\nelse\n  DB_HOST=other\nfi\n'
         "DB_PORT=5433\nPOSTGRES_USER=provisioner\n",
-        "tst|localhost|5432|postgres\ndev|db.dev|5433|provisioner\nprd|db.prd|5432|postgres\n",
+        "| Env | Host | Port | User |\n| tst | localhost | 5432 | postgres |\n| dev | db.dev | 5433 | provisioner |\n",
+        "tst|localhost|5432\ndev|db.dev|5433\nPGUSER=provisioner\n",
         "# env host port user\ntst localhost 5432 postgres\ndev  db.dev   5433 provisioner\n",
         "env|user|port|host\ndev|provisioner|5433|db.dev\n",
-        "tst:localhost:5432:postgres\ndev:db.dev:5433:provisioner:go-labs-dev\n",
+        "tst:localhost:5432\ndev:db.dev:5433\nPGUSER=provisioner\n",
+        "DB_HOST=db.dev:5433\nDB_USER=provisioner\n",
+        "DB_HOST=db.dev:5433\nDB_PORT=5433\nDB_USER=provisioner\nPORT=8080\nUSER=me\nSERVER=web\n",
+        "environments:\n  dev:\n    host: db.dev:5433\n    user: provisioner\n",
         "environment,host,port,username\ndev,db.dev,5433,provisioner\n",
         "environments:\n  tst:\n    host: localhost\n  dev:\n    host: db.dev\n    port: 5433\n    user: provisioner\n",
         'DB_HOST=db\nDEV_HOST="${DB_HOST}.dev"\nDEV_PORT=${DEV_PORT:-5433}\n: "${DEV_SUPERUSER:=provisioner}"\n',
@@ -146,7 +150,7 @@ def test_a_password_is_read_as_bash_reads_it(written: str, meant: str) -> None:
     [
         ("BILLING_APP_PASSWORD=$(pass show billing)", "it is what a command prints"),
         ("BILLING_APP_PASSWORD=`cat secret`", "it is what a command prints"),
-        ("BILLING_APP_PASSWORD=$VAULT", "$VAULT is not set in the files"),
+        ("BILLING_APP_PASSWORD=$VAULT", "a variable in it is not set in the files"),
         ("BILLING_APP_PASSWORD=${SECRET:-hunter2}", "a password is not guessed"),
         ("BILLING_APP_PASSWORD=hunter2-$ENV", "a password is not guessed"),
         ("BILLING_APP_PASSWORD=${VAULT%x}", "the shell works this ${...} out"),
@@ -160,7 +164,7 @@ def test_a_password_is_read_as_bash_reads_it(written: str, meant: str) -> None:
         ("BILLING_APP_PASSWORD=", "it is empty"),
         ("BILLING_APP_PASSWORD=(hunter2 hunter3)", "it is a list"),
         ("BILLING_APP_PASSWORD=hunter2\nBILLING_APP_PASSWORD=$(x)", "it is what a command prints"),
-        ("BILLING_APP_PASSWORD=hunter2\nBILLING_APP_PASSWORD+=$X", "$X is not set"),
+        ("BILLING_APP_PASSWORD=hunter2\nBILLING_APP_PASSWORD+=$X", "a variable in it is not set"),
         ("BILLING_APP_PASSWORD=hunter2\nunset BILLING_APP_PASSWORD", "it is unset there"),
         ("BILLING_APP_PASSWORD=hunter2\nif [ -f x ]; then BILLING_APP_PASSWORD=hunter3; fi", "a condition"),
         ("BILLING_APP_PASSWORD=hunter2\n[ -f x ] && BILLING_APP_PASSWORD=hunter3", "sets no variable in a form"),
@@ -213,7 +217,7 @@ def test_two_names_for_one_thing_must_agree() -> None:
     assert PASSWORD not in text
 
 
-@pytest.mark.parametrize("line", ["DB_NAME=golabs", "DEV_DB_NAME=go-labs-develop", "PGDATABASE='go labs'"])
+@pytest.mark.parametrize("line", ["DB_NAME=golabs", "DEV_DB_NAME=go-labs-develop", "PGDATABASE=GoLabs"])
 def test_another_database_is_an_error_that_explains(line: str) -> None:
     with pytest.raises(ConfigError, match=r"here dev's is always 'go-labs-dev'\n.*RENAME TO \"go-labs-dev\""):
         read(line)
@@ -230,7 +234,8 @@ def test_users_must_have_our_names() -> None:
     own = "BILLING_APP_USER=billing_app_dev_user\nbilling_migration_dev_user=billing_migration_dev_user\n"
     assert [fact.value for fact in read("", own).facts] == ["billing_app_dev_user", "billing_migration_dev_user"]
     with pytest.raises(ConfigError, match=r"\.env\.dev:1: BILLING_APP_USER: the user is not called 'billing_app_dev"):
-        read("", "BILLING_APP_USER=svc_billing\n")
+        read("SERVICES=billing\n", "BILLING_APP_USER=svc_billing\n")
+    assert problems(read("", "SMTP_APP_USER=mailer\n")) == [".env.dev:1: SMTP_APP_USER: no service 'smtp' is known"]
     assert [fact.path for fact in read("BILLING_SCHEMA=billing", templates=("billing",)).facts] == ["service's schema"]
 
 
@@ -248,14 +253,47 @@ def test_other_modes_of_tls_are_told(mode: str, reason: str) -> None:
 
 @pytest.mark.parametrize(
     "conf",
-    ['SERVICES="billing order_desk"', "SERVICES=(billing order_desk)", "[default]\nservices = billing, order_desk\n"],
+    [
+        *('SERVICES="billing order_desk"', "SERVICES=(billing order_desk)", "SERVICES=billing:order_desk"),
+        *("SERVICES='billing|order_desk'", 'SERVICES=\'["billing","order_desk"]\'', "services: [billing, order_desk]"),
+        *(
+            'SERVICES: ["billing", "order_desk"]',
+            "services = ['billing','order_desk']",
+            "SERVICES='billing;order_desk'",
+        ),
+        "[default]\nservices = billing, order_desk\n",
+        "SERVICES:\n  - billing\n  # a comment\n  - order_desk # new\n",
+        'environments:\n  dev:\n    services:\n    - "billing"\n    - order_desk\n',
+    ],
 )
-def test_services_come_from_lists_templates_and_passwords(conf: str) -> None:
-    own = "ORDER_DESK_APP_PASSWORD=a\nSHIPPING_APP_PASSWORD=b\n"
-    legacy = read(conf, own, templates=("catalog",))
-    assert legacy.services == ("billing", "catalog", "order_desk", "shipping")
-    assert "passwords.order_desk.app" in legacy.values
-    assert any("'shipping' has passwords, but no template" in note for note in legacy.notes)
+def test_services_come_from_lists_and_templates_and_no_password_makes_one_up(conf: str) -> None:
+    legacy = read(conf, "ORDER_DESK_APP_PASSWORD=a\nSMTP_APP_PASSWORD=b\n", templates=("catalog",))
+    assert legacy.services == ("billing", "catalog", "order_desk")
+    assert list(values(legacy)) == ["passwords.order_desk.app"]
+    assert problems(legacy) == [".env.dev:2: SMTP_APP_PASSWORD: no service 'smtp' in SERVICES or templates"]
+
+
+def test_a_service_that_only_a_password_names_is_told() -> None:
+    legacy = read("", "SMTP_APP_PASSWORD=b\n")
+    assert legacy.services == ("smtp",)
+    told = ".env.dev:1: SMTP_APP_PASSWORD: 'smtp' is taken for a service because of this line only"
+    assert legacy.notes == (told,)
+    assert "is a reserved name" in problems(read("", "PUBLIC_APP_PASSWORD=b\n"))[0]
+
+
+def test_names_that_no_service_can_have_are_told_with_their_line() -> None:
+    legacy = read("\nSERVICES='billing Order-Desk public a$b'\n")
+    assert legacy.services == ("billing",)
+    assert problems(legacy) == ["environments.conf:2: SERVICES: no service can be called 'Order-Desk', 'public', ..."]
+
+
+@pytest.mark.parametrize(
+    "service", ["billing_app_dev_user", "[users] billing_app_dev_user", "USERS[billing_app_dev_user]"]
+)
+def test_a_users_own_name_holds_its_password_in_any_section(service: str) -> None:
+    above, _, key = service.rpartition("] ")
+    legacy = read("", f"{above}{']' if above else ''}\n{key}={PASSWORD}\n")
+    assert values(legacy) == {"passwords.billing.app": PASSWORD}
 
 
 def test_a_service_may_have_app_in_its_name() -> None:
@@ -293,6 +331,147 @@ def test_what_follows_an_exit_is_not_read() -> None:
 
 def test_a_here_document_sets_nothing() -> None:
     assert values(read("DB_HOST=a\ncat > x <<EOF\nDB_HOST=b\nEOF\nDB_PORT=1\n")) == {"host": "a", "port": "1"}
+
+
+HEADING = "env|host|port|password\n"
+
+
+@pytest.mark.parametrize(
+    ("conf", "reason"),
+    [
+        (f"{HEADING}dev|db.dev|5433|hunter2|hunter3\n", "more cells than the heading"),
+        (f"{HEADING}dev|db.dev|5433|hunter2|\n", "more cells than the heading"),
+        (f"{HEADING}dev|hunter2\n", "fewer cells than the heading"),
+        ("env host password port\ndev db.dev hunter2 hunter3 5433\n", "more cells than the heading"),
+        ("env|host|password|password\ndev|db.dev|hunter2|hunter3\n", "names a column twice"),
+        ("env|billing_app_password\ndev|hunter2|hunter3\n", "more cells than the heading"),
+        ("env|geheim\ndev|hunter2|x\n", "more cells than the heading"),
+        (f"{HEADING}[dev]\ndev|db.dev|5433|hunter2\n", "the table has no heading"),
+        (f"{HEADING}dev;db.dev;5433;hunter2\n", "the table has no heading"),
+        ("dev|db.dev|5433|provisioner|hunter2\n", "the table has no heading"),
+        ("dev|db.dev|hunter2\n", "the table has no heading"),
+        ("dev:5432:5433\n", "the table has no heading"),
+        ("[passwords]\ndev|hunter2|5433\n", "the table has no heading"),
+        ("dev,prd\n", "a line that sets no variable"),
+    ],
+)
+def test_nothing_in_a_table_is_guessed_nor_shown(conf: str, reason: str) -> None:
+    legacy = read(conf)
+    assert values(legacy) == {}
+    assert reason in "\n".join(problems(legacy))
+    assert "hunter" not in "\n".join([*problems(legacy), *legacy.notes])
+
+
+def test_a_password_in_a_fitting_row_is_taken_as_it_is() -> None:
+    conf = "# env;billing_app_password;host\nprd;x;y\ndev;a|b=c(d):e;db.dev\n"
+    assert values(read(conf)) == {"host": "db.dev", "passwords.billing.app": "a|b=c(d):e"}
+    assert "quotes" in problems(read("env|billing_app_password\ndev|'a'\n"))[0]
+
+
+@pytest.mark.parametrize(
+    "key", ["DB_HOST", "DB_PORT", "DB_USER", "DB_ADMIN_DATABASE", "DB_NAME", "PGSSLROOTCERT", "ENVS"]
+)
+@pytest.mark.parametrize("value", ["postgres://a:hunter2@b/c", "/a@hunter2", "host=hunter2", "/hunter2 hunter3"])
+def test_a_value_without_its_keys_shape_is_not_taken_nor_shown(key: str, value: str) -> None:
+    legacy = read(f"{key}='{value}'\n")
+    shown = "\n".join([*problems(legacy), *legacy.notes, *(fact.value for fact in legacy.facts)])
+    assert values(legacy) == {}
+    assert f"environments.conf:1: {key}: " in shown
+    assert "hunter" not in shown
+
+
+@pytest.mark.parametrize("host", ["db", "db_1.example.org", "10.0.0.1", "::1", "[::1]", "/var/run/postgresql"])
+def test_hosts_of_all_shapes_are_taken(host: str) -> None:
+    assert values(read(f"DB_HOST='{host}'\n")) == {"host": host.strip("[]")}
+
+
+def test_a_port_may_stand_with_the_host_and_must_not_contradict() -> None:
+    assert values(read("DB_HOST=[::1]:5433\nPGHOST=::1\n")) == {"host": "::1", "port": "5433"}
+    with pytest.raises(ConfigError, match=r"environments.conf:1 \(DB_HOST\), environments.conf:2 \(DB_PORT\)"):
+        read("DB_HOST=db:5433\nDB_PORT=5432\n")
+    with pytest.raises(ConfigError, match="two lines say it differently"):
+        read("DB_HOST=db:5433\nPGHOST=db:5432\n")
+
+
+def test_only_what_stands_on_the_same_line_is_a_second_command() -> None:
+    legacy = read("DB_PORT = 1\nA=1\n# x\nB=2; C=3\n[dev]\nd=4\n  x\nE=5\n")
+    assert [line.key for line in legacy.not_understood] == ["A", "", "B", "[dev] d", "", "[dev] E"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("BILLING_APP_PASSWORD=abc;hunter=2", "BILLING_APP_PASSWORD=abc;host=hunter2", "TOKEN=abc;PORT=1;hunter=2"),
+        *(
+            "BILLING_APP_PASSWORD=abc hunter=2",
+            "BILLING_APP_PASSWORD=abc;hunter=$(x)",
+            "BILLING_APP_PASSWORD=a$hunter2",
+        ),
+        *(
+            "BILLING_APP_PASSWORD=abc; x && hunter=2",
+            "TOKEN=${hunter2:-x}$hunter3",
+            "BILLING_APP_PASSWORD=a${hunter2-}",
+        ),
+        *("BILLING_APP_PASSWORD=abc;HUNTER_APP_PASSWORD=x", "x && HUNTER_APP_PASSWORD=x"),
+        *("BILLING_APP_PASSWORD=abc;SERVICES=hunter", "BILLING_APP_PASSWORD=abc;DB_NAME=hunter2"),
+    ],
+)
+def test_what_may_be_the_tail_of_a_password_is_not_taken_nor_shown(line: str) -> None:
+    legacy = read("", f"\n{line}\nDB_PORT=1\n", templates=("billing",))
+    shown = "\n".join([*problems(legacy), *legacy.notes, *(fact.value for fact in legacy.facts)])
+    assert set(values(legacy)) <= {"port", "passwords.billing.app"}
+    assert ".env.dev:2" in shown
+    assert "hunter" not in shown.lower()
+    assert legacy.services == ("billing",)
+
+
+def test_a_password_behind_another_one_on_its_line_is_not_taken_from_an_earlier_line_either() -> None:
+    legacy = read("", "BILLING_APP_PASSWORD=old\nBILLING_MIGRATION_PASSWORD=a; BILLING_APP_PASSWORD=b\n")
+    assert values(legacy) == {"passwords.billing.migration": "a"}
+    assert "a second command on the line: it stands behind another value" in problems(legacy)[0]
+
+
+def test_the_environments_own_file_wins_for_passwords_too() -> None:
+    legacy = read("BILLING_APP_PASSWORD=a\nBILLING_MIGRATION_PASSWORD=b\n", "BILLING_APP_PASSWORD=c\n")
+    assert values(legacy) == {"passwords.billing.app": "c", "passwords.billing.migration": "b"}
+    assert any("gives way to .env.dev:1" in note for note in legacy.notes)
+
+
+def test_bare_names_count_only_where_no_name_is_the_databases() -> None:
+    legacy = read("DB_PORT=5433\nPGPASSWORD=x\n", "SERVER_PORT=8080\nPASSWORD=y\nDEFAULT_PASSWORD=x\nUSER=me\n")
+    assert values(legacy) == {"adminPassword": "x", "adminUser": "me", "port": "5433"}
+    told = "is not taken, as another name says that it is about the database: environments.conf"
+    assert legacy.notes == (f".env.dev:2: PASSWORD {told}:2", f".env.dev:1: SERVER_PORT {told}:1")
+    assert values(read("DEV_PORT=8080\nDB_PORT=5433\nDEV_DB_PORT=5434\n")) == {"port": "5434"}
+    assert values(read("DB_PORT=$(x)\nPORT=8080\n")) == {}
+    assert values(read("DB_PORT=5433\n[dev]\nport=5434\n")) == {"port": "5434"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("read -rp 'Host? ' DB_HOST", "IFS= read -r x DB_HOST", "printf -v DB_HOST '%s' x", 'let "DB_HOST=1"'),
+        *("echo x | while read -r DB_HOST; do :; done", "for DB_HOST in a b; do :; done", "(( DB_HOST = 1 ))"),
+        *(
+            "mapfile -t DB_HOST < x",
+            "if read -r DB_HOST; then :; fi",
+            "unset DB_HOST # x",
+            "unset 'DB_HOST'",
+            "while IFS='|' read -r x DB_HOST y; do :; done < file",
+        ),
+    ],
+)
+def test_a_variable_that_a_command_sets_is_not_understood(command: str) -> None:
+    legacy = read(f"DB_HOST=a\n{command}\nDB_PORT=1\n")
+    assert values(legacy) == {"port": "1"}
+    assert "environments.conf:2: " in problems(legacy)[0]
+
+
+@pytest.mark.parametrize("command", ["source", ".", "eval"])
+def test_commands_that_may_set_anything_are_named(command: str) -> None:
+    legacy = read(f"DB_HOST=a\n{command} ../other.sh\n")
+    told = f"the command {command!r}: nothing is run here, so what it sets is not seen"
+    assert problems(legacy) == [f"environments.conf:2: {told}"]
 
 
 PIECES = st.one_of(

@@ -19,7 +19,8 @@ NAME = "golabs_infra"
 
 ORDER = [
     *("errors", "names", "policy", "project", "endpoint", "files", "passphrase", "passwords", "proofs", "pending"),
-    *("shell_words", "shell_assignments", "legacy_lines", "legacy_keys", "legacy"),
+    *("shell_words", "shell_commands", "shell_assignments"),
+    *("legacy_words", "legacy_tables", "legacy_lines", "legacy_values", "legacy_keys", "legacy"),
     *(
         "stackfile",
         "yaml_text",
@@ -56,7 +57,8 @@ ORDER = [
 PURE = [
     *("errors", "names", "policy", "endpoint", "config_keys", "settings", "model"),
     *("changes", "plan", "sql", "wording", "takeover", "rights", "guarding", "adoption"),
-    *("shell_words", "shell_assignments", "legacy_lines", "legacy_keys", "legacy"),
+    *("shell_words", "shell_commands", "shell_assignments"),
+    *("legacy_words", "legacy_tables", "legacy_lines", "legacy_values", "legacy_keys", "legacy"),
 ]
 """They read no file, environment or clock and open no connection."""
 
