@@ -24,19 +24,19 @@ from .applying import Applier, Progress
 from .changes import AllowConnections, AlterRole, Change, CreateRole, DropDatabase, SetPassword
 from .connecting import connect_admin
 from .endpoint import Endpoint
-from .errors import ApplyError, GolabsError, IdentityError
+from .errors import AdoptionError, ApplyError, GolabsError, IdentityError
 from .forgetting import forget_environment
 from .guarding import check_destroy, check_losses, check_reset
 from .identity import forget_identity, note_identity, recall_identity
 from .inspection import Cluster, Live, PasswordProver, read_cluster, read_live, read_ties
 from .model import Desired, expand
-from .names import rebuilt_name
+from .names import parse_user_name, rebuilt_name
 from .passwords import generate, random_salt, scram_verifier
 from .pending import forget_pending, note_pending, recall_pending
 from .plan import plan, plan_database, plan_destroy, plan_rebuild, plan_release, service_of
 from .project import Project
 from .proofs import note_proofs, proof, recall_proofs
-from .rights import check_drop, check_rebuild
+from .rights import check_drop, check_rebuild, tie_faults, whereabouts
 from .script import write_scripts
 from .sessions import open_sessions
 from .settings import Settings
@@ -262,6 +262,16 @@ class DirectEngine:
         sessions = open_sessions(admin, database) if cluster.database_exists else ()
         check_drop(self.endpoint, database, cluster, dropped, sessions, read_ties(admin, database, dropped))
 
+    def check_removed(self, removed: tuple[str, ...]) -> None:
+        """Refuses to drop services whose users something keeps from being dropped. Raises AdoptionError."""
+        with connect_admin(self.endpoint) as admin:
+            self._check_removed(admin, self._cluster(admin), removed)
+
+    def _check_removed(self, admin: psycopg.Connection[Any], cluster: Cluster, removed: tuple[str, ...]) -> None:
+        users = [name for name in cluster.roles if (parts := parse_user_name(name)) and parts.service in removed]
+        if users and (faults := tie_faults(cluster, read_ties(admin, self.settings.database, users))):
+            raise AdoptionError(faults, where=whereabouts(cluster, self.endpoint))
+
     def _check_losses(self, changes: Iterable[Change]) -> None:
         losses = [describe(change).text for change in changes if change.destructive]
         check_losses(self.settings.policy, self.settings.environment, losses)
@@ -307,6 +317,7 @@ class DirectEngine:
         with ThreadPoolExecutor(os.cpu_count()) as workers:
             proves.compare({user: likely[user] for user in self.settings.users if user in likely}, workers)
         decision = decide(self.settings, self.endpoint, cluster, memory, proves, live, self.desired)
+        self._check_removed(admin, cluster, self._removed(decision))
         return Survey(cluster, connection, live, decision, proves)
 
     def _memory(self, cluster: Cluster) -> Memory:

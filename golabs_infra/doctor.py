@@ -118,7 +118,7 @@ def _takeover(run: Run) -> Iterator[Check]:
     for warning in warnings:
         yield Check("takeover", "", GolabsError(warning), advice=True)
     if not obstacles and run.cluster.database_exists:
-        yield Check("takeover", "nothing stands in the way of an up")
+        yield Check("takeover", "nothing that is there stands in the way of an up (passwords are not tried here)")
 
 
 def _error(fault: Fault) -> GolabsError:

@@ -91,13 +91,11 @@ def _new_services(settings: Settings, cluster: Cluster, managed: frozenset[str])
 
 
 def _renamed(removed: tuple[str, ...], added: tuple[str, ...]) -> tuple[str, str] | None:
-    """A service that left and a new one that seems to be it: each the only one, or one with a name much like it."""
-    if len(removed) == len(added) == 1:
-        return removed[0], added[0]
+    """A service that left and a new one that came at once: the two whose names are most alike."""
     for old in removed:
         if near := difflib.get_close_matches(old, added, n=1):
             return old, near[0]
-    return None
+    return (removed[0], added[0]) if removed and added else None
 
 
 def check_extensions(settings: Settings, held: frozenset[str]) -> None:

@@ -108,7 +108,8 @@ class Live:
     and sequence that is no extension's own, also those without a grant. A privilege that may be handed on comes a
     second time, as `SELECT WITH GRANT OPTION`. Default privileges with an empty schema hold in every one.
     `administered_schemas` are those whose owner the admin may act as. `foreign_objects` are in a service's schema and
-    belong to somebody else than its migration user; `public_objects` are what the users can reach in schema public now.
+    belong to somebody else than its migration user; `public_objects` are what the users can reach in schema public now;
+    `through_public` who else reaches the database, or its schema public, through PUBLIC alone.
     """
 
     cluster: Cluster
@@ -120,6 +121,7 @@ class Live:
     administered_schemas: frozenset[str] = frozenset()
     foreign_objects: tuple[OwnedObject, ...] = ()
     public_objects: tuple[OwnedObject, ...] = ()
+    through_public: tuple[tuple[str, str], ...] = ()
 
 
 def read_cluster(connection: psycopg.Connection[Any], environment: str, database: str, users: Iterable[str]) -> Cluster:
@@ -127,9 +129,11 @@ def read_cluster(connection: psycopg.Connection[Any], environment: str, database
     _trust_only_the_catalogs(connection)
     try:
         (facts,) = read_rows(connection, "cluster", database=database, rebuilt=rebuilt_name(database))
-    except psycopg.errors.InsufficientPrivilege as error:
+    except ServerConnectionError as error:
+        if "pg_control_system" not in error.what:
+            raise
         raise ServerConnectionError(
-            f"the admin may not read the server's identity: {error.diag.message_primary}",
+            f"the admin may not read the server's identity: {error.what}",
             mend="as a superuser: GRANT EXECUTE ON FUNCTION pg_control_system() TO <admin>",
         ) from error
     pattern = f"%\\_{environment}\\_user"
@@ -168,6 +172,10 @@ def read_live(connection: psycopg.Connection[Any], cluster: Cluster, desired: De
         public_objects=tuple(
             OwnedObject(PUBLIC_SCHEMA, **row) for row in read_rows(connection, "public_objects", users=users)
         ),
+        through_public=tuple(
+            (row["kind"], row["name"])
+            for row in read_rows(connection, "through_public", users=[role.name for role in desired.roles])
+        ),
         extensions=frozenset(Extension(**row) for row in read_rows(connection, "extensions")),
         relations=frozenset((row["kind"], row["schema"], row["relation"]) for row in rows if row["relation"]),
         grants=frozenset(
@@ -191,9 +199,9 @@ def look_inside(endpoint: Endpoint, cluster: Cluster, desired: Desired) -> Live 
 
 
 def read_ties(connection: psycopg.Connection[Any], database: str, users: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The users that can't be dropped with the database, and the other databases that keep them from it."""
+    """The users that can't be dropped with the database, and what keeps them from it: other databases mostly."""
     rows = read_rows(connection, "elsewhere", users=list(users), database=database, rebuilt=rebuilt_name(database))
-    return {row["name"]: tuple(row["databases"]) for row in rows}
+    return {row["name"]: tuple(row["ties"]) for row in rows}
 
 
 def read_verifiers(connection: psycopg.Connection[Any], cluster: Cluster) -> dict[str, str | None]:
@@ -311,7 +319,13 @@ def read_rows(connection: psycopg.Connection[Any], query: str, **parameters: obj
 def _lost_in_words(connection: psycopg.Connection[Any]) -> Iterator[None]:
     try:
         yield
-    except psycopg.OperationalError as error:
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise ServerConnectionError(
+            f"the admin may not look at the catalogs: {error.diag.message_primary}",
+            where=f"{connection.info.host}:{connection.info.port}",
+            mend="as a superuser, grant the admin SELECT or EXECUTE on what it names, as everybody has by default",
+        ) from error
+    except psycopg.Error as error:
         raise ServerConnectionError(
             f"the server could not be looked at: {str(error).strip()}",
             where=f"{connection.info.host}:{connection.info.port}" if not connection.closed else "",

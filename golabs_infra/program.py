@@ -27,10 +27,10 @@ from .components import Database, DatabaseArgs, ServiceSchema, ServiceSchemaArgs
 from .config_keys import STRUCTURED_KEYS
 from .direct import DirectEngine
 from .endpoint import Endpoint
-from .errors import EngineError, GolabsError, IdentityError, PolicyError
+from .errors import AdoptionError, EngineError, Fault, GolabsError, IdentityError, PolicyError
 from .identity import note_identity
 from .inspection import Cluster, PasswordProver, look_at, look_inside
-from .model import Desired, expand
+from .model import PUBLIC_SCHEMA, Desired, expand
 from .names import parse_user_name
 from .passwords import generate
 from .pending import forget_pending
@@ -84,6 +84,17 @@ def _run(project: Project) -> None:
     live = look_inside(endpoint, cluster, desired)
     prover = PasswordProver(endpoint, settings.database, cluster)
     decision = decide(settings, endpoint, cluster, memory, prover, live, desired)
+    if live is not None and PUBLIC_SCHEMA not in live.schemas:
+        raise AdoptionError(
+            [
+                Fault(
+                    "schema public",
+                    "there is none, and the provider, which is to close it, wants one",
+                    "CREATE SCHEMA public",
+                )
+            ],
+            where=f"{settings.database} on {endpoint.address}",
+        )
     if decision.outdated and memory.holds_database:
         raise IdentityError(
             f"{OUTDATED_STATE} {endpoint.address} (another server, or dropped)",
@@ -304,8 +315,10 @@ def _open_database(project: Project, settings: Settings, endpoint: Endpoint) -> 
 def _release(project: Project, settings: Settings, endpoint: Endpoint, removed: tuple[str, ...]) -> None:
     """Frees the users that the engine is about to drop: it knows nothing of what others have granted them, or of what
     they own elsewhere, and would fail half-way."""
+    engine = DirectEngine(project, settings, endpoint)
+    engine.check_removed(removed)
     if not pulumi.runtime.is_dry_run():
-        DirectEngine(project, settings, endpoint).release_removed(removed)
+        engine.release_removed(removed)
 
 
 def _moved_server(settings: Settings, endpoint: Endpoint, state: Mapping[str, dict[str, Any]]) -> list[str]:

@@ -59,7 +59,7 @@ def check_drop(
 ) -> None:
     """Refuses to drop a database and users where the server would refuse half-way. Raises AdoptionError.
 
-    `sessions` are those on the database, `ties` the other databases that keep users from being dropped.
+    `sessions` are those on the database, `ties` what keeps users from being dropped: other databases mostly.
     """
     faults = [] if (lack := unadministered(cluster, users)) is None else [lack]
     if users and not (cluster.superuser or cluster.create_role):
@@ -67,14 +67,11 @@ def check_drop(
     if cluster.database_exists and not (cluster.superuser or cluster.owns_database):
         faults.append(_not_owner(cluster, database))
     if held := [session for session in sessions if not session.endable]:
-        grant = remedy("GRANT pg_signal_backend TO {}", cluster.admin)
+        grant = f"; or, as a superuser: {remedy('GRANT pg_signal_backend TO {}', cluster.admin)}"
+        mend = "close them" + ("; only a superuser may end a superuser's" if cluster.signal_backend else grant)
         what = f"{cluster.admin} may not end the sessions that are open on it: {in_words(held)}"
-        faults.append(Fault(database, what, f"close them; or, as a superuser: {grant}"))
-    for user, databases in sorted(ties.items()):
-        what = f"it owns something, or has privileges, in {', '.join(databases)} too, and so can't be dropped"
-        statement = remedy("DROP OWNED BY {}", user)
-        mend = f"there, after a look at what it is: {remedy('REASSIGN OWNED BY {} TO {}', user, cluster.admin)} {statement}"
-        faults.append(Fault(user, what, mend))
+        faults.append(Fault(database, what, mend))
+    faults += tie_faults(cluster, ties)
     if faults:
         raise AdoptionError(faults, where=whereabouts(cluster, endpoint))
 
@@ -133,6 +130,19 @@ def _absent_extensions(settings: Settings, cluster: Cluster) -> list[Fault]:
         for service in settings.services
         for name in service.extensions
         if name not in cluster.available_extensions
+    ]
+
+
+def tie_faults(cluster: Cluster, ties: Mapping[str, tuple[str, ...]]) -> list[Fault]:
+    """What keeps each user from being dropped."""
+    return [
+        Fault(
+            user,
+            f"it owns something, or has privileges, in {', '.join(found)} too, and so can't be dropped",
+            f"there, after a look at what it is: {remedy('REASSIGN OWNED BY {} TO {}', user, cluster.admin)} "
+            f"{remedy('DROP OWNED BY {}', user)}",
+        )
+        for user, found in sorted(ties.items())
     ]
 
 

@@ -141,6 +141,7 @@ class Takeover:
                 yield Finding(Fault(name, what, by + " ".join(statements)), True)
         if self._adopts(name):
             yield from self._limits(role, has)
+            yield from self._settings(role, current)
 
     def _limits(self, role: Role, has: Role) -> Iterator[Finding]:
         parts = parse_user_name(role.name)
@@ -165,6 +166,29 @@ class Takeover:
             )
             yield Finding(Fault(role.name, what, mend), False)
 
+    def _settings(self, role: Role, current: LiveRole) -> Iterator[Finding]:
+        """Settings that up would take away, on which unqualified names or the user's sessions may depend."""
+        strange = [name for name in current.role.search_path if name not in {*role.search_path, "$user", PUBLIC_SCHEMA}]
+        told = [f"its search_path names {', '.join(strange)}"] if strange else []
+        statements = [remedy("ALTER ROLE {} RESET search_path", role.name)] if strange else []
+        if current.overridden:
+            told.append(f"it has {', '.join(current.overridden)} for this database alone")
+            statements += [
+                remedy("ALTER ROLE {} IN DATABASE {} RESET {}", role.name, self.desired.database.name, setting)
+                for setting in current.overridden
+            ]
+        if told:
+            what = f"{', and '.join(told)}, which up would take away unasked"
+            mend = (
+                f"once its clients do without (qualified names, limits in {NAMESPACE}services): {' '.join(statements)}"
+            )
+            yield Finding(Fault(role.name, what, mend), True)
+        if role.login and not current.role.login:
+            what = "somebody has closed its login, which up opens again"
+            parts = parse_user_name(role.name)
+            mend = f"to keep it closed, retired: true on the service {parts.service if parts else role.name}"
+            yield Finding(Fault(role.name, what, mend), False)
+
     def _schemas(self, live: Live) -> Iterator[Finding]:
         for schema in self.desired.schemas:
             owner = live.schemas.get(schema.name)
@@ -177,7 +201,8 @@ class Takeover:
             if adopts or not (reachable or self.cluster.superuser):
                 what = f"it belongs to {owner}, not to {wanted}"
                 statement = remedy("ALTER SCHEMA {} OWNER TO {}", schema.name, wanted)
-                yield Finding(Fault(f"schema {schema.name}", what, self._inside(statement)), True)
+                mend = self._given(wanted, [statement], schema.name in live.administered_schemas)
+                yield Finding(Fault(f"schema {schema.name}", what, mend), True)
 
     def _adopts_service(self, schema: str) -> bool:
         """Whether a schema that is there is to be a service's that no earlier run has provisioned."""
@@ -194,13 +219,23 @@ class Takeover:
                 f"{_count(objects, 'object')} in it belong to {', '.join(owners)}, so that migrations of {user} can't "
                 f"change them: {_some([_named(each) for each in objects])}"
             )
-            statements = [
+            # The new owner must be allowed to create in the schema, so that comes first.
+            first = [] if live.schemas.get(schema) == user else [remedy("ALTER SCHEMA {} OWNER TO {}", schema, user)]
+            statements = first + [
                 remedy(f"ALTER {each.kind} {{}}{_signature(each)} OWNER TO {{}}", (schema, each.name), user)
                 for each in objects
             ]
             unreachable = any(not each.administered for each in objects)
             blocks = self._adopts_service(schema) or (unreachable and not self.cluster.superuser)
-            yield Finding(Fault(f"schema {schema}", what, self._inside(*statements)), blocks)
+            mend = self._given(user, statements, not unreachable)
+            yield Finding(Fault(f"schema {schema}", what, mend), blocks)
+
+    def _given(self, user: str, statements: Sequence[str], reachable: bool) -> str:
+        """Statements that give something to a user, by the admin itself where that may, as no managed server has another."""
+        if self.cluster.superuser or not reachable or user == self.cluster.admin:
+            return self._inside(*statements, by="a superuser")
+        borrow, back = (remedy(f"{verb} CURRENT_USER", user) for verb in ("GRANT {} TO", "REVOKE {} FROM"))
+        return self._inside(borrow, *statements, back, by=self.cluster.admin)
 
     def _extensions(self, live: Live) -> Iterator[Finding]:
         present = {extension.name: extension.schema for extension in live.extensions}
@@ -224,7 +259,9 @@ class Takeover:
             what = f"it belongs to {owner}, so that {self.cluster.admin} can't close it"
             mend = self._inside(remedy("ALTER SCHEMA public OWNER TO {}", self.cluster.admin), by="a superuser")
             yield Finding(Fault("schema public", what, mend), True)
-        if not (self._keeps and self.first and live.public_objects):
+        if self._keeps and self.first:
+            yield from self._through_public(live)
+        if not (live.public_objects and ((self._keeps and self.first) or self._adopts(*self._users))):
             return
         wanted = {extension.name for extension in self.desired.database.extensions}
         for each in live.public_objects:
@@ -239,8 +276,26 @@ class Takeover:
                 f"{_some([_named(each) for each in others])}"
             )
             statements = [statement for each in others for statement in self._into_its_service(each)]
-            mend = f"move each to the service that it is for; {self._inside(*statements)}"
+            mend = (
+                "move each to the service that it is for, or, where none needs it, take PUBLIC's and the users' privileges "
+                f"on it away; {self._inside(*statements)}"
+            )
             yield Finding(Fault("schema public", what, mend), True)
+
+    @property
+    def _users(self) -> tuple[str, ...]:
+        return tuple(role.name for role in self.desired.roles)
+
+    def _through_public(self, live: Live) -> Iterator[Finding]:
+        """Others who would be locked out once PUBLIC is."""
+        database = self.desired.database.name
+        for kind, privilege, where in (("DATABASE", "CONNECT", database), ("SCHEMA", "USAGE", PUBLIC_SCHEMA)):
+            names = [name for found, name in live.through_public if found == kind]
+            if names:
+                what = f"{_some(names)} get in through PUBLIC alone, which up closes"
+                grant = f"GRANT {privilege} ON {kind} {{}} TO {', '.join('{}' for _ in names)}"
+                shown = database if kind == "DATABASE" else f"schema {PUBLIC_SCHEMA}"
+                yield Finding(Fault(shown, what, self._inside(remedy(grant, where, *names))), True)
 
     def _into_its_service(self, each: OwnedObject) -> Iterator[str]:
         """Moves an object out of public: to its owner's service, or the only one; else the reader has to name it."""
@@ -257,8 +312,10 @@ class Takeover:
             yield remedy(f"{alter} OWNER TO {{}}", (schema, each.name), user)
 
     def _moved(self, extension: str) -> str:
+        use = remedy("GRANT USAGE ON SCHEMA {} TO PUBLIC", EXTENSIONS_SCHEMA)
         move = remedy("ALTER EXTENSION {} SET SCHEMA {}", extension, EXTENSIONS_SCHEMA)
-        return self._inside(self._extensions_schema(), move, by="the extension's owner or a superuser")
+        by = f"the extension's owner or a superuser (until up has set the search_path, clients write {EXTENSIONS_SCHEMA}.)"
+        return self._inside(self._extensions_schema(), use, move, by=by)
 
 
 def _attributes(role: Role) -> Iterator[tuple[str, bool]]:

@@ -47,8 +47,9 @@ class Database(pulumi.ComponentResource):
                 provider=args.provider,
                 depends_on=args.roles,
                 import_=model.name if args.exists else None,
-                # Another encoding is told as a finding; the engine would make a new, empty database.
-                ignore_changes=["encoding"],
+                # Another encoding is told as a finding; the engine would make a new, empty database. A limit that the DBA
+                # has set is the DBA's.
+                ignore_changes=["encoding", "connectionLimit"],
             ),
         )
         self.resources: list[pulumi.CustomResource] = [self.database]

@@ -211,3 +211,25 @@ def test_golabs_up_of_a_guarded_stack_lists_what_the_plan_would_lose_and_stops(
     assert "the plan would delete or replace what staging, which is guarded, has to keep" in refused.text, refused
     assert "RandomPassword billing-app" in refused.text
     assert (row_versions(server, "go-labs-staging"), verifiers(server)) == before
+
+
+def test_what_the_provider_would_take_away_or_stumble_over_is_left_or_told_before(
+    checkout: Checkout, server: Endpoint
+) -> None:
+    make_by_hand(server)
+    execute(server, f'ALTER DATABASE "{DATABASE}" CONNECTION LIMIT 40')
+    execute(server, "DROP SCHEMA public", database=DATABASE)
+    checkout.services("dev", "billing")
+    checkout.init("dev")
+    checkout.point_at("dev", server)
+    secure = {kind: checkout.secure("dev", text) for kind, text in PASSWORDS["billing"].items()}
+    checkout.set_keys("dev", passwords={"billing": secure})
+    before = row_versions(server, DATABASE), verifiers(server)
+    refused = checkout.up("dev", fails=True)
+    assert "schema public: there is none, and the provider, which is to close it, wants one" in refused.text, refused
+    assert (row_versions(server, DATABASE), verifiers(server)) == before
+    execute(server, "CREATE SCHEMA public", database=DATABASE)
+    checkout.up("dev")
+    limit = f"SELECT datconnlimit FROM pg_database WHERE datname = '{DATABASE}'"
+    assert rows(server, limit) == [(40,)], "the DBA's limit stays"
+    checkout.unchanged("dev", "--refresh")

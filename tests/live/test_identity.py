@@ -167,7 +167,7 @@ def test_a_user_with_something_in_another_database_is_told_before_anything_is_dr
     tools.as_superuser(provisioned, statement, database="elsewhere")
     before = row_versions(provisioned, DATABASE)
     with pytest.raises(
-        AdoptionError, match=r"billing_migration_tst_user: it owns something.* in elsewhere too"
+        AdoptionError, match=r"billing_migration_tst_user: it owns something.* in database elsewhere too"
     ) as caught:
         engine(project, provisioned).destroy()
     assert row_versions(provisioned, DATABASE) == before

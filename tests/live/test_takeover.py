@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from golabs_infra.endpoint import Endpoint
-from golabs_infra.errors import AdoptionError, PolicyError
+from golabs_infra.errors import AdoptionError, PolicyError, ServerConnectionError
 from golabs_infra.project import Project
 
 from . import tools
@@ -18,6 +18,7 @@ from .tools import engine
 
 DATABASE = "go-labs-dev"
 MIGRATION, APP = "billing_migration_dev_user", "billing_app_dev_user"
+USERS = {MIGRATION: "migration", APP: "app"}
 PASSWORDS = {"billing": {"migration": "Old-Migration_2019.password", "app": "Old-App_2019.password"}}
 
 
@@ -104,6 +105,33 @@ FINDINGS = {
             "CREATE FUNCTION public.touch(int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
         ],
         "schema public: services reach 2 objects in it, and up closes it: function touch, table schema_migrations",
+    ),
+    "a search_path of its own": (
+        [f"ALTER ROLE {APP} SET search_path TO billing, audit, public"],
+        f"{APP}: its search_path names audit, which up would take away unasked",
+    ),
+    "settings for the database alone": (
+        [f'ALTER ROLE {APP} IN DATABASE "{DATABASE}" SET statement_timeout TO 5000'],
+        f"{APP}: it has statement_timeout for this database alone, which",
+    ),
+    "somebody else who comes in through PUBLIC": (
+        [
+            "CREATE ROLE bi LOGIN",
+            "GRANT USAGE ON SCHEMA billing TO bi",
+            "GRANT SELECT ON billing.invoice TO bi",
+        ],
+        f"{DATABASE}: bi get in through PUBLIC alone, which up closes",
+    ),
+    "types, sequences and single columns in public": (
+        [
+            "CREATE TYPE public.mood AS ENUM ('glad')",
+            "CREATE DOMAIN public.positive AS int",
+            "CREATE SEQUENCE public.number",
+            f"GRANT USAGE ON SEQUENCE public.number TO {APP}",
+            "CREATE TABLE public.ref (a int, b int)",
+            f"GRANT SELECT (a) ON public.ref TO {APP}",
+        ],
+        "schema public: services reach 4 objects in it, and up closes it: domain positive, sequence number, table ref",
     ),
     "a closed database": (
         [f'ALTER DATABASE "{DATABASE}" ALLOW_CONNECTIONS false'],
@@ -203,6 +231,83 @@ def test_limits_that_somebody_has_set_are_told_with_the_keys_that_keep_them(serv
     assert not [text for text in told if APP in text]
 
 
+def test_a_login_that_somebody_has_closed_is_told_before_it_is_opened(server: Endpoint, project: Project) -> None:
+    make_by_hand(server)
+    tools.as_superuser(server, f"ALTER ROLE {APP} NOLOGIN")
+    values: dict[str, Any] = {"services": ["billing"], "passwords": PASSWORDS}
+    told = engine(project, server, "dev", **values).preview().warnings
+    assert [text for text in told if f"{APP}: somebody has closed its login" in text and "retired: true" in text]
+
+
+def test_a_service_that_is_adopted_later_loses_nothing_in_public_unasked_either(
+    server: Endpoint, project: Project
+) -> None:
+    make_by_hand(server)
+    up(project, server)
+    tools.as_superuser(
+        server,
+        "CREATE ROLE catalog_app_dev_user LOGIN PASSWORD 'Old-Catalog_2019.password'",
+        "CREATE TABLE public.ref (a int)",
+        "GRANT USAGE ON SCHEMA public TO catalog_app_dev_user",
+        "GRANT SELECT ON public.ref TO catalog_app_dev_user",
+        database=DATABASE,
+    )
+    passwords = {**PASSWORDS, "catalog": {"app": "Old-Catalog_2019.password"}}
+    with pytest.raises(AdoptionError, match="services reach 1 object in it, and up closes it: table ref"):
+        up(project, server, services=["billing", "catalog"], passwords=passwords)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "GRANT CREATE ON TABLESPACE pg_default TO billing_app_tst_user",
+        "GRANT SET ON PARAMETER log_min_messages TO billing_app_tst_user",
+    ],
+)
+def test_ties_that_are_in_no_database_are_told_before_anything_is_dropped(
+    server: Endpoint, project: Project, statement: str
+) -> None:
+    engine(project, server, services=["billing", "order"]).up()
+    tools.as_superuser(server, statement)
+    for attempt in (
+        engine(project, server, services=["billing", "order"]).destroy,
+        engine(project, server, services=["order"]).preview,
+        engine(project, server, services=["order"]).up,
+    ):
+        with pytest.raises(AdoptionError, match="billing_app_tst_user: it owns something") as caught:
+            attempt()
+    tools.settle(server, caught.value)
+    engine(project, server, services=["order"]).up()
+
+
+def test_an_admin_who_has_made_it_itself_settles_it_itself_without_a_superuser(
+    each_server: Endpoint, project: Project
+) -> None:
+    admin = tools.with_admin(each_server)
+    tools.as_superuser(
+        admin,
+        *(f"CREATE ROLE {name} LOGIN PASSWORD '{PASSWORDS['billing'][kind]}'" for name, kind in USERS.items()),
+        f'CREATE DATABASE "{DATABASE}"',
+    )
+    tools.as_superuser(admin, "CREATE SCHEMA billing", "CREATE TABLE billing.invoice (id int)", database=DATABASE)
+    with pytest.raises(AdoptionError) as caught:
+        up(project, admin)
+    assert len(caught.value.faults) == 2
+    tools.settle(admin, caught.value, database=DATABASE)
+    assert up(project, admin) != ()
+    assert up(project, admin) == ()
+
+
+def test_catalogs_that_a_dba_has_closed_are_an_error_in_words(server: Endpoint, project: Project) -> None:
+    admin = tools.with_admin(server)
+    tools.as_superuser(server, "REVOKE SELECT ON pg_db_role_setting FROM PUBLIC")
+    try:
+        with pytest.raises(ServerConnectionError, match="permission denied for table pg_db_role_setting"):
+            engine(project, admin).up()
+    finally:
+        tools.as_superuser(server, "GRANT SELECT ON pg_db_role_setting TO PUBLIC")
+
+
 def test_a_database_of_another_admin_is_left_to_it_and_told_by_a_superuser(server: Endpoint, project: Project) -> None:
     make_by_hand(server)
     tools.as_superuser(server, "CREATE ROLE dba", f'ALTER DATABASE "{DATABASE}" OWNER TO dba')
@@ -280,6 +385,7 @@ def test_a_service_is_added_by_one_line_and_nothing_else_changes(server: Endpoin
     [
         (["billing", "order"], ["billing", "orders"], "order looks renamed to orders"),
         (["billing", "order"], ["billing", "sales"], "order looks renamed to sales"),
+        (["billing", "order"], ["invoicing", "products"], "looks renamed to"),
         (["billing", "order", "catalog"], ["invoicing", "orders", "catalogue"], "catalog looks renamed to catalogue"),
     ],
 )
