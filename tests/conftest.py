@@ -15,6 +15,7 @@ from golabs_infra.endpoint import Endpoint
 from golabs_infra.project import Project
 from golabs_infra.toolchain import find_toolchain
 
+from .matrix.summary import summarize
 from .support import REPOSITORY, home_in_memory, make_project, running_server, wipe
 
 # A machine that is busy makes any example slow: that is no reason to fail, nor to give up drawing.
@@ -53,8 +54,9 @@ def project(tmp_path: Path) -> Project:
     return make_project(tmp_path / "project")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The line that tells whether the tests of the engine ring have had the real Pulumi CLI to run on."""
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The lines that tell on which versions of PostgreSQL tests ran, and whether they had the real Pulumi CLI."""
+    summarize(terminalreporter, config)
     terminalreporter.write_line(f"real Pulumi engine: {_engine_account(terminalreporter)}")
 
 

@@ -256,7 +256,8 @@ def _kill_at(process: subprocess.Popen[str], moment: str) -> None:
     """Kills a process and its engine with SIGKILL as soon as it prints what `moment` describes."""
     said = _heard(process, moment)
     for pid in (process.pid, *_below(process.pid)):  # they go no further while all of them are looked for
-        os.kill(pid, signal.SIGSTOP)
+        with suppress(ProcessLookupError):  # one that has just come to its end
+            os.kill(pid, signal.SIGSTOP)
     started = _below(process.pid)
     engines = [pid for pid in started if os.getsid(pid) == pid]  # golabs gives its engine a session of its own
     for pid in (process.pid, *engines):

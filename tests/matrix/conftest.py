@@ -1,4 +1,4 @@
-"""Fixtures of the matrix, and its table. Every version's server is started once a session, in the order of the versions.
+"""Fixtures of the matrix. Every version's server is started once a session, in the order of the versions.
 
 Without `--matrix` only the cells of `EVERY_RUN` are left; a version that can't be had here is skipped with the reason.
 """
@@ -6,7 +6,6 @@ Without `--matrix` only the cells of `EVERY_RUN` are left; a version that can't 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,11 +14,11 @@ from golabs_infra.endpoint import Endpoint
 
 from ..engine.conftest import checkout, toolchain  # noqa: F401 - fixtures
 from ..support import home_in_memory, running_server, wipe
-from .cells import EVERY_RUN, MAJORS, RIGHTS, Cell, Result, Settle, account, documented_admin, table
+from .cells import EVERY_RUN, MAJORS, RIGHTS, Cell, Settle, documented_admin
 from .servers import UnavailableError, programs_of
+from .summary import AT, SHOWN, VERSION
 
 _CELL: pytest.StashKey[tuple[int, str, str]] = pytest.StashKey()
-_SHOWN, _AT, _VERSION = "matrix", "cell", "version"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -35,7 +34,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         parameters = item.callspec.params
         engine = "pulumi" if item.path.name == "test_pulumi.py" else "direct"
         item.stash[_CELL] = (int(str(parameters["release"])), str(parameters["rights"]), engine)
-        item.user_properties.append((_AT, item.stash[_CELL]))
+        item.user_properties.append((AT, item.stash[_CELL]))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -47,29 +46,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """The table of `make matrix`, and the line that tells on which versions tests have run."""
-    results: dict[tuple[int, str, str], list[Result]] = {}
-    versions: dict[int, str] = {}
-    for outcome in ("passed", "failed", "error", "skipped"):
-        for report in terminalreporter.getreports(outcome):
-            properties = dict(getattr(report, "user_properties", ()))  # a file that failed to load has none
-            if _AT not in properties:
-                continue
-            why = report.longrepr[2].removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else ""
-            shown = Result("failed" if outcome == "error" else outcome, why or str(properties.get(_SHOWN, "")))
-            results.setdefault(properties[_AT], []).append(shown)
-            if _VERSION in properties:
-                versions[properties[_AT][0]] = str(properties[_VERSION])
-    if config.getoption("--matrix") and results:
-        text = table(results, versions)
-        terminalreporter.section("matrix")
-        terminalreporter.write(text)
-        if (file := config.getoption("--matrix-report")) is not None:
-            Path(file).write_text(text, encoding="utf-8")
-    terminalreporter.write_line(f"matrix of PostgreSQL versions: {account(results, versions)}")
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +71,7 @@ def cell(release: tuple[int, Endpoint], rights: str, request: pytest.FixtureRequ
     with connect_admin(server) as connection:
         row = connection.execute("SHOW server_version").fetchone()
     assert row is not None
-    request.node.user_properties.append((_VERSION, row[0].split()[0]))
+    request.node.user_properties.append((VERSION, row[0].split()[0]))
     return Cell(major, rights, server, server if rights == "superuser" else documented_admin(server))
 
 
@@ -104,6 +80,6 @@ def settle(cell: Cell, record_property: Callable[[str, object], None]) -> Settle
     """As `Cell.settle`; notes for the table what was shown."""
 
     def settled(environment: str, refused: Callable[[], str]) -> None:
-        record_property(_SHOWN, cell.settle(environment, refused))
+        record_property(SHOWN, cell.settle(environment, refused))
 
     return settled
