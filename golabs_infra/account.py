@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from . import connections
@@ -15,7 +16,7 @@ from .changes import Change, GrantPrivileges, RevokePrivileges
 from .console import Screen
 from .direct import Outcome
 from .engine_events import Notice, Report, Step
-from .errors import EngineError, PolicyError
+from .errors import ApplyError, EngineError, PolicyError
 from .forgetting import forget_environment
 from .guarding import check_losses
 from .identity import forget_identity
@@ -128,32 +129,52 @@ class Account:
             self._report(report)
             check_losses(self._run.policy, self._run.environment, report.losses)
 
-    def up(self) -> None:
-        """Applies, and shows where the connection files are."""
+    def up(self, *, lock_timeout_s: int | None = None) -> None:
+        """Applies, and shows where the connection files are. `lock_timeout_s` bounds what Pulumi's provider waits for."""
         self._verb = "changed"
         if self._run.is_direct:
             self._take(self._run.direct.up(self._change))
         else:
-            self._report(self._pulumi_up())
+            self._report(self._pulumi_up(lock_timeout_s))
             self._files = self._connection_files()
         self._show_services()
 
-    def _pulumi_up(self) -> Report:
+    def _pulumi_up(self, lock_timeout_s: int | None) -> Report:
         confirmation = self._run.database if self._run.policy.confirms_up else None
         try:
-            return self._run.pulumi.up(self._heard, confirmation=confirmation)
+            return self._run.pulumi.up(self._heard, confirmation=confirmation, lock_timeout_s=lock_timeout_s)
         except EngineError as error:
             if OUTDATED_STATE not in error.what or not self._run.policy.drops:
                 raise
         self._screen.line("the state speaks of another server, or of a database that is gone: it forgets them first")
         self._forget()
         self._run.pulumi.forget()
-        return self._run.pulumi.up(self._heard, confirmation=confirmation)
+        return self._run.pulumi.up(self._heard, confirmation=confirmation, lock_timeout_s=lock_timeout_s)
+
+    def show_service(self, service: str, changes: Iterable[Change]) -> None:
+        """What is to be changed of a service as the server shows it, of which a preview by an engine's state may not know."""
+        self._screen.heading(f"{service}, as the server is now")
+        for change in changes:
+            line = describe(change)
+            self._screen.step(line.symbol, line.text, indent=4)
 
     def converge_service(self, service: str) -> None:
-        """Makes the server what the model says of a service, where the engine's state did not know what it is like."""
+        """Makes the server what the model says of a service, where the engine's state did not know what it is like.
+
+        Raises ApplyError where it is not so then, though no statement was refused.
+        """
         hidden = self._run.direct.converge_service(service, self._change)
-        if hidden and not self._run.is_direct:
+        if not hidden:
+            return
+        if left := [describe(change) for change in self._run.direct.converge_service(service, apply=False)]:
+            raise ApplyError(
+                f"{service} is not what it should be on the server; this did not come about: "
+                + "; ".join(f"{line.symbol} {line.text}" for line in left),
+                where=self._run.database_in_words,
+                mend="run this again; a privilege that stays was granted by another role than the owner, and only that one "
+                f"takes it back: \\dn+ {service} and \\dp {service}.* in psql show which",
+            )
+        if not self._run.is_direct:
             self._warn(
                 f"the stack's state did not know what {service} was like on the server; it is as it should be now"
             )

@@ -82,7 +82,9 @@ def _toolchain(run: Run) -> Check:
 
 def _settings(run: Run) -> str:
     settings = run.settings
-    services = ", ".join(service.name for service in settings.services) or "none"
+    services = (
+        ", ".join(f"{each.name} (retired)" if each.retired else each.name for each in settings.services) or "none"
+    )
     return f"{settings.source}: policy {settings.policy.name}; services {services}"
 
 

@@ -18,6 +18,7 @@ from .connecting import connect_admin
 from .endpoint import Endpoint
 from .errors import ApplyError, Fault
 from .inspection import read_cluster, read_rows
+from .model import PUBLIC
 from .names import USER_KINDS
 from .sessions import Session, end_sessions, in_words, open_sessions
 from .settings import Settings
@@ -50,7 +51,10 @@ class Dependent:
 
 @dataclass(frozen=True)
 class Grantee:
-    """Another role that may do something in the schema: by privileges of its own, or as a member of a service's user."""
+    """Another role that may do something in the schema: by privileges of its own, or as a member of a service's user.
+
+    `public`, which is no role, stands for everybody.
+    """
 
     name: str
     privileges: tuple[str, ...]
@@ -81,18 +85,25 @@ class Preflight:
             yield Fault(dependent.name, f"it needs {shown}", "see who uses it, and drop or change it")
         for grantee in self.grantees:
             if grantee.privileges:
-                what = f"it has {', '.join(grantee.privileges)} in the schema {self.service}"
-                yield Fault(f"role {grantee.name}", what, f"see who uses it, then: {self._revoked(grantee)}")
+                what = f"{', '.join(grantee.privileges)} in the schema {self.service}"
+                where, what = (
+                    ("PUBLIC", f"everybody who may connect has {what}, which a retirement takes away")
+                    if grantee.name == PUBLIC
+                    else (f"role {grantee.name}", f"it has {what}")
+                )
+                yield Fault(where, what, f"see who uses it, then: {self._revoked(grantee)}")
             if grantee.member_of:
                 what = f"it is a member of {', '.join(grantee.member_of)}, and may do what that one may"
                 statements = " ".join(remedy("REVOKE {} FROM {}", user, grantee.name) for user in grantee.member_of)
                 yield Fault(f"role {grantee.name}", what, statements)
 
     def _revoked(self, grantee: Grantee) -> str:
-        names = (self.service, grantee.name)
-        kinds = ("TABLES", "SEQUENCES", "ROUTINES")
-        statements = [remedy(f"REVOKE ALL ON ALL {kind} IN SCHEMA {{}} FROM {{}}", *names) for kind in kinds]
-        return " ".join([*statements, remedy("REVOKE ALL ON SCHEMA {} FROM {}", *names)])
+        everybody = grantee.name == PUBLIC
+        names = (self.service,) if everybody else (self.service, grantee.name)
+        whom = "PUBLIC" if everybody else "{}"
+        kinds = ("TABLES", "SEQUENCES") if everybody else ("TABLES", "SEQUENCES", "ROUTINES")
+        statements = [remedy(f"REVOKE ALL ON ALL {kind} IN SCHEMA {{}} FROM {whom}", *names) for kind in kinds]
+        return " ".join([*statements, remedy(f"REVOKE ALL ON SCHEMA {{}} FROM {whom}", *names)])
 
     def as_json(self) -> dict[str, Any]:
         """The same for programs."""

@@ -7,11 +7,15 @@ put back to the byte where nothing was changed after all.
 from __future__ import annotations
 
 import difflib
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from .account import Account
+from .applying import LOCK_TIMEOUT_S
+from .changes import Change
 from .config_keys import ServiceSettings
 from .console import Screen
 from .errors import GolabsError, RetirementError, UsageError
@@ -44,7 +48,7 @@ def retire(run: Run, screen: Screen, asked: Retirement) -> None:
     service, environment = asked.service, run.environment
     written = _configured(run.settings, service).retired is not asked.undo
     account.start_server()
-    if written and not run.direct.converge_service(service, apply=False):
+    if written and _is_so(run, asked):
         _say_that_it_is_so(run, screen, asked)
         account.finish(service=service, retired=not asked.undo)
         return
@@ -57,16 +61,23 @@ def retire(run: Run, screen: Screen, asked: Retirement) -> None:
         _check(screen, run, preflight, asked)
         question = f"retire {service} in {run.database_in_words}: no logins, no privileges, its data kept?"
     account.confirm_retirement(asked.yes, question, asked.command(environment))
-    with _written(run, asked) as document:
-        changed = replace(run)
-        account.go_on_with(changed)
-        account.confirm_up(asked.yes, asked.command(environment))
-        # Before the engine's REVOKEs, which wait for whoever has locked a table; those that come back are ended after it.
-        ended = _end_sessions(changed, asked) if asked.force and not asked.undo else ()
-    _apply(account, document, changed, asked)
+    changed = replace(run)
+    with _killed_is_interrupted():
+        with _written(run, asked) as document:
+            account.go_on_with(changed)
+            ahead = changed.direct.converge_service(service, apply=False)
+            if changed.policy.confirms_up and not changed.is_direct:
+                account.show_service(service, ahead)
+            account.confirm_up(asked.yes, asked.command(environment))
+            # Before the engine's REVOKEs, which wait for whoever has locked a table; those that come back are ended later.
+            ended = _end_sessions(changed, asked) if asked.force and not asked.undo else ()
+        with _kept_or_restored(account, document, changed, asked, ahead):
+            account.up(lock_timeout_s=LOCK_TIMEOUT_S)
+            account.converge_service(service)
+            if not asked.undo:
+                told["sessions"] = _leave_nobody(screen, changed, asked, ended)
     if not asked.undo:
         back = replace(asked, undo=True).command(environment)
-        told["sessions"] = _leave_nobody(screen, changed, asked, ended)
         screen.line(f"{service} is retired; its data is kept. To take it back: golabs {back}")
     else:
         screen.line(
@@ -86,6 +97,13 @@ def _configured(settings: Settings, service: str) -> ServiceSettings:
         where=settings.source,
         mend=f"name one of {', '.join(names)}",
     )
+
+
+def _is_so(run: Run, asked: Retirement) -> bool:
+    """Whether the server shows a service as the file has it; what can't be looked at is not believed."""
+    if not run.cluster.database_exists:
+        return asked.undo  # nobody can log in, and nothing is to be given back
+    return run.cluster.allows_connections and not run.direct.converge_service(asked.service, apply=False)
 
 
 def _say_that_it_is_so(run: Run, screen: Screen, asked: Retirement) -> None:
@@ -143,29 +161,43 @@ def _written(run: Run, asked: Retirement) -> Iterator[StackDocument]:
         raise
 
 
-def _apply(account: Account, document: StackDocument, run: Run, asked: Retirement) -> None:
-    """Applies the change, and looks at the server: an engine's state may not know what it is like there."""
+@contextmanager
+def _kept_or_restored(
+    account: Account, document: StackDocument, run: Run, asked: Retirement, ahead: tuple[Change, ...]
+) -> Iterator[None]:
+    """The file as it was, where nothing was changed after all; elsewhere it stays, with both ways out of it told."""
     try:
-        account.up()
-        account.converge_service(asked.service)
-    except (GolabsError, KeyboardInterrupt) as error:
-        if not account.began or _is_untouched(run, asked):
+        yield
+    except (GolabsError, OSError, KeyboardInterrupt) as error:
+        if not account.began or _is_untouched(run, asked, ahead):
             document.restore()
             raise
-        told = error if isinstance(error, GolabsError) else GolabsError("interrupted; what was done stays")
+        told = GolabsError("interrupted; what was done stays") if isinstance(error, KeyboardInterrupt) else error
+        what, where, mend = (told.what, told.where, told.mend) if isinstance(told, GolabsError) else (str(told), "", "")
         back = replace(asked, undo=not asked.undo).command(run.environment)
         way = f"{document.path.name} has the change; to go on: golabs up {run.environment}; to go back: golabs {back}"
-        raise GolabsError(
-            told.what, where=told.where, mend=f"{told.mend}\n        {way}" if told.mend else way
-        ) from error
+        raise GolabsError(what, where=where, mend=f"{mend}\n        {way}" if mend else way) from error
 
 
-def _is_untouched(run: Run, asked: Retirement) -> bool:
-    """Whether the direct engine, which changes all or nothing, has changed nothing; of another it is not known."""
+def _is_untouched(run: Run, asked: Retirement, ahead: tuple[Change, ...]) -> bool:
+    """Whether the direct engine, which changes all or nothing, has still the same ahead; of another it is not known."""
     try:
-        return run.is_direct and bool(run.direct.converge_service(asked.service, apply=False))
-    except GolabsError:
+        return run.is_direct and run.direct.converge_service(asked.service, apply=False) == ahead
+    except (GolabsError, KeyboardInterrupt):
         return False
+
+
+@contextmanager
+def _killed_is_interrupted() -> Iterator[None]:
+    """A kill (SIGTERM) is taken like Ctrl-C: it must not leave the file changed without a word."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _end_sessions(run: Run, asked: Retirement) -> tuple[Session, ...]:

@@ -30,6 +30,11 @@ from .toolchain import Toolchain, pulumi_variables
 _LOCK = re.compile(r"created by (?P<user>\S+)@(?P<host>\S+) \(pid (?P<pid>\d+)\)")
 _ABSENT = ("(3D000)", "(3F000)", "(42704)")
 """PostgreSQL's codes for a database, a schema or a user that does not exist, as the provider quotes them."""
+_LOCKED = "(55P03)"
+_LOCKED_MEND = (
+    "another session has held for too long what this waited for: find it (SELECT pid, usename, xact_start, query FROM "
+    "pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start), and end its transaction"
+)
 _NO_CHECKPOINTS = {"PULUMI_SKIP_CHECKPOINTS": "true"}
 _IN_ONE_GO = ("--yes", "--skip-preview")
 
@@ -62,9 +67,15 @@ class PulumiEngine:
         """What `up` would do; nothing is written."""
         return self._stream("preview", [], listener)
 
-    def up(self, listener: Listener, *, confirmation: str | None = None) -> Report:
-        """Applies the program. `confirmation` is handed to it for guarded environments."""
+    def up(self, listener: Listener, *, confirmation: str | None = None, lock_timeout_s: int | None = None) -> Report:
+        """Applies the program. `confirmation` is handed to it for guarded environments.
+
+        `lock_timeout_s` bounds what the provider's statements wait for, unless the user's own PGOPTIONS does.
+        """
         variables = {"GOLABS_CONFIRM": confirmation} if confirmation else {}
+        if lock_timeout_s is not None:  # without it, they wait for ever
+            options = f"-c lock_timeout={lock_timeout_s}s {self._effective.get('PGOPTIONS', '')}"
+            variables["PGOPTIONS"] = options.strip()
         try:
             return self._stream("up", _IN_ONE_GO, listener, variables)
         except EngineError as error:
@@ -193,7 +204,8 @@ class PulumiEngine:
         if lock := _LOCK.search(text):
             return _lock_error(self._environment, lock, text)
         if report.errors:
-            return EngineError("\n".join(report.errors))
+            told = "\n".join(report.errors)
+            return EngineError(told, mend=_LOCKED_MEND if _LOCKED in told else "")
         if "no Pulumi.yaml project file found" in text or "PULUMI_ACCESS_TOKEN" in text or "pulumi login" in text:
             return EngineError(
                 "no backend is named for the stack's state, and the CLI is logged in to none",

@@ -1,27 +1,30 @@
 -- Who else has been granted something on a schema, on anything in it, or on what will be made in it; and who is a member
--- of the given users and may act as them. Not the users themselves, PUBLIC, superusers, or admins that make users.
+-- of the given users and may act as them. Not the users themselves, superusers, or admins that make users; PUBLIC, as
+-- `public`, without what it has on every routine and type from the beginning.
 WITH own AS (
     SELECT oid, nspacl FROM pg_namespace WHERE nspname = %(schema)s
 ), granted AS (
-    SELECT nspacl AS acl FROM own
+    SELECT nspacl AS acl, true AS closed FROM own
     UNION ALL
-    SELECT c.relacl FROM pg_class c JOIN own ON own.oid = c.relnamespace
+    SELECT c.relacl, true FROM pg_class c JOIN own ON own.oid = c.relnamespace
     UNION ALL
-    SELECT a.attacl FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN own ON own.oid = c.relnamespace
+    SELECT a.attacl, true FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN own ON own.oid = c.relnamespace
     UNION ALL
-    SELECT p.proacl FROM pg_proc p JOIN own ON own.oid = p.pronamespace
+    SELECT p.proacl, false FROM pg_proc p JOIN own ON own.oid = p.pronamespace
     UNION ALL
-    SELECT t.typacl FROM pg_type t JOIN own ON own.oid = t.typnamespace
+    SELECT t.typacl, false FROM pg_type t JOIN own ON own.oid = t.typnamespace
     UNION ALL
-    SELECT d.defaclacl FROM pg_default_acl d JOIN own ON own.oid = d.defaclnamespace
+    SELECT d.defaclacl, d.defaclobjtype IN ('r', 'S') FROM pg_default_acl d JOIN own ON own.oid = d.defaclnamespace
 ), others AS (
     SELECT r.oid, r.rolname::text AS name FROM pg_roles r
     WHERE NOT r.rolsuper AND NOT r.rolcreaterole AND r.rolname <> current_user AND NOT r.rolname = ANY (%(users)s)
+    UNION ALL
+    SELECT 0, 'public'
 )
 SELECT o.name, array_agg(DISTINCT e.privilege_type ORDER BY e.privilege_type) AS privileges, NULL AS member_of
 FROM granted g
 CROSS JOIN LATERAL aclexplode(g.acl) e
-JOIN others o ON o.oid = e.grantee
+JOIN others o ON o.oid = e.grantee AND (g.closed OR o.oid <> 0)
 GROUP BY o.name
 UNION ALL
 SELECT o.name, NULL, array_agg(DISTINCT pg_get_userbyid(m.roleid)::text ORDER BY pg_get_userbyid(m.roleid)::text)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import signal
+import subprocess
+import sys
+import time
 from typing import Any
 
 import psycopg
 import pytest
 
+from golabs_infra.connecting import connect_admin
 from golabs_infra.connections import Record
 from golabs_infra.endpoint import Endpoint
 
@@ -52,8 +58,9 @@ def test_a_service_is_retired_in_place_and_taken_back(checkout: Checkout, server
         refused = checkout.golabs("retire", stack, "billing", "--yes", fails=True)
         assert "GOLABS_CONFIRM=go-labs-prd golabs retire prd billing" in refused.text, refused
         refused = checkout.golabs("retire", stack, "billing", typed="go-labs-dev\n", fails=True)
+        shown = r"billing, as the server is now\n(    .*\n)*    ~ user billing_app_prd_user: .*login true -> false"
+        assert re.search(shown, refused.text), refused
         assert "not confirmed; nothing was changed" in refused.text, refused
-        assert "update" in refused.text or "~" in refused.text, refused
     else:
         refused = checkout.golabs("retire", stack, "billing", typed="no\n", fails=True)
         assert "not confirmed; nothing was changed" in refused.text, refused
@@ -189,4 +196,98 @@ def test_what_another_engine_has_done_is_seen_on_the_server_and_not_believed_of_
     execute(server, "ALTER ROLE billing_app_dev_user LOGIN")
     checkout.golabs("retire", "dev", "billing", "--yes")
     assert rows(server, LOGINS) == []
+    checkout.unchanged("dev", "--refresh")
+
+
+@pytest.mark.parametrize(
+    "held", ["GRANT SELECT ON billing.invoice TO PUBLIC", "ALTER ROLE billing_app_dev_user CONNECTION LIMIT 3"]
+)
+def test_what_another_session_holds_is_not_waited_for_without_end(
+    held: str, checkout: Checkout, server: Endpoint
+) -> None:
+    checkout.services("dev", *SERVICES)
+    checkout.init("dev")
+    checkout.point_at("dev", server)
+    checkout.up("dev")
+    record, file = checkout.connections("dev")["billing"], checkout.project.stack_file("dev")
+    migrate(record)
+    before = file.read_bytes()
+    impatient = {"PGOPTIONS": "-c lock_timeout=2s"}
+    with connect_admin(server, "go-labs-dev") as other, other.transaction(force_rollback=True):
+        other.execute(held.encode())
+        refused = checkout.golabs("retire", "dev", "billing", "--yes", fails=True, variables=impatient)
+    assert "canceling statement due to lock timeout" in refused.text, refused
+    assert "another session has held for too long what this waited for" in refused.text, refused
+    way = "Pulumi.dev.yaml has the change; to go on: golabs up dev; to go back: golabs retire dev billing --undo"
+    assert way in refused.text, refused
+    checkout.golabs("retire", "dev", "billing", "--yes")
+    assert (rows(server, LOGINS), rows(server, PRIVILEGES, "go-labs-dev")) == ([], [])
+    checkout.golabs("retire", "dev", "billing", "--undo", "--yes")
+    assert file.read_bytes() == before
+    can_work(record)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_keeps_the_file_and_says_how_to_go_on_and_back(
+    number: signal.Signals, checkout: Checkout, server: Endpoint
+) -> None:
+    checkout.services("dev", *SERVICES)
+    checkout.init("dev")
+    checkout.point_at("dev", server)
+    checkout.up("dev")
+    record, file = checkout.connections("dev")["billing"], checkout.project.stack_file("dev")
+    migrate(record)
+    before = file.read_bytes()
+    words = ("retire", "dev", "billing", "--yes")
+    with connect_admin(server, "go-labs-dev") as other, other.transaction(force_rollback=True):
+        other.execute("GRANT SELECT ON billing.invoice TO PUBLIC")  # so that the engine is sure to be at work
+        running = subprocess.Popen(
+            [sys.executable, "-m", "golabs_infra", *words],
+            cwd=checkout.root,
+            env={**checkout.environ, **checkout.golabs_variables(words)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'REVOKE%'"
+        deadline = time.monotonic() + 60
+        while not rows(server, waiting):
+            assert time.monotonic() < deadline
+            assert running.poll() is None, running.communicate()
+            time.sleep(0.05)
+        running.send_signal(number)
+        time.sleep(1)
+    said, _ = running.communicate(timeout=120)
+    assert running.returncode == 1, said
+    assert "pulumi up was interrupted and has ended in order" in said
+    way = "Pulumi.dev.yaml has the change; to go on: golabs up dev; to go back: golabs retire dev billing --undo"
+    assert way in said
+    assert b"retired: true" in file.read_bytes()
+    checkout.golabs("retire", "dev", "billing", "--undo", "--yes")
+    assert file.read_bytes() == before
+    can_work(record)
+
+
+def test_what_is_open_to_everybody_is_closed(checkout: Checkout, server: Endpoint) -> None:
+    checkout.services("dev", *SERVICES)
+    checkout.init("dev")
+    checkout.point_at("dev", server)
+    checkout.up("dev")
+    migrate(checkout.connections("dev")["billing"])
+    execute(
+        server,
+        "GRANT USAGE ON SCHEMA billing TO PUBLIC",
+        "GRANT SELECT ON billing.invoice TO PUBLIC",
+        database="go-labs-dev",
+    )
+    refused = checkout.golabs("retire", "dev", "billing", "--yes", fails=True)
+    assert "PUBLIC: everybody who may connect has SELECT, USAGE in the schema billing" in refused.text, refused
+    checkout.golabs("retire", "dev", "billing", "--yes", "--force")
+    everybody = """
+        SELECT 1 FROM pg_namespace n, aclexplode(n.nspacl) a WHERE n.nspname = 'billing' AND a.grantee = 0
+        UNION ALL
+        SELECT 1 FROM pg_class c, aclexplode(c.relacl) a
+        WHERE c.relnamespace = 'billing'::regnamespace AND a.grantee = 0
+    """
+    assert rows(server, everybody, "go-labs-dev") == []
     checkout.unchanged("dev", "--refresh")

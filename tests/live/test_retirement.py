@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from .tools import (
     engine,
     login,
     migrate,
+    statements_in,
     stored_rows,
     url,
     user,
@@ -393,7 +395,10 @@ def test_what_the_file_says_and_the_server_does_not_is_applied_and_not_believed(
     assert rights(stack.server) == []
 
 
-def test_an_interruption_while_the_server_waits_changes_nothing_and_puts_the_file_back(stack: Stack) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_while_the_server_waits_changes_nothing_and_puts_the_file_back(
+    number: signal.Signals, stack: Stack
+) -> None:
     before, catalogs = stack.file.read_bytes(), snapshot(stack.server, DATABASE)
     words = ["--project", str(stack.project.root), "retire", "dev", "billing", "--yes", "--engine", "direct"]
     with connect_admin(stack.server, DATABASE) as other, other.transaction(force_rollback=True):
@@ -407,12 +412,150 @@ def test_an_interruption_while_the_server_waits_changes_nothing_and_puts_the_fil
             assert time.monotonic() < deadline
             assert running.poll() is None, running.communicate()
             time.sleep(0.05)
-        running.send_signal(signal.SIGINT)
+        running.send_signal(number)
         _, said = running.communicate(timeout=60)
     assert running.returncode == 1, said
     assert "interrupted" in said
     assert stack.file.read_bytes() == before
     assert snapshot(stack.server, DATABASE) == catalogs
+
+
+@pytest.mark.parametrize(
+    ("moment", "undo"),
+    [
+        ("account.Account.converge_service", []),
+        ("retiring._leave_nobody", []),
+        ("account.Account.converge_service", ["--undo"]),
+    ],
+    ids=["converging", "ending sessions", "undo"],
+)
+def test_an_interruption_after_the_change_keeps_the_file_and_says_how_to_go_on_and_back(
+    moment: str, undo: list[str], stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if undo:
+        assert stack.golabs("retire", "billing", "--yes") == 0
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"golabs_infra.{moment}", interrupt)
+    assert stack.golabs("retire", "billing", "--yes", *undo) == 1
+    back = "golabs retire dev billing" + ("" if undo else " --undo")
+    said = capsys.readouterr().err
+    assert "interrupted; what was done stays" in said
+    assert f"Pulumi.dev.yaml has the change; to go on: golabs up dev; to go back: {back}\n" in said
+    assert logins(stack.server) == [bool(undo)] * 2
+    assert (b"retired: true" in stack.file.read_bytes()) is not bool(undo)
+
+
+def test_what_the_server_does_not_take_back_is_told_and_no_success(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_superuser(
+        stack.server,
+        "CREATE ROLE reader",
+        "GRANT USAGE ON SCHEMA billing TO reader",
+        "GRANT TRUNCATE ON billing.invoice TO reader WITH GRANT OPTION",
+        f"SET ROLE reader; GRANT TRUNCATE ON billing.invoice TO {USERS[1]}",
+        database=DATABASE,
+    )
+    for ways_told in (True, False):  # the second run finds nothing that it could change
+        assert stack.golabs("retire", "billing", "--yes", "--force") == 1
+        said = capsys.readouterr()
+        assert (
+            "billing is not what it should be on the server; this did not come about: "
+            f"- TRUNCATE on table billing.invoice from {USERS[1]}" in said.err
+        )
+        assert ("to go back: golabs retire dev billing --undo" in said.err) is ways_told
+        assert "billing is retired" not in said.out
+        assert logins(stack.server) == [False, False]
+        assert b"retired: true" in stack.file.read_bytes()
+    as_superuser(
+        stack.server, f"SET ROLE reader; REVOKE TRUNCATE ON billing.invoice FROM {USERS[1]}", database=DATABASE
+    )
+    assert stack.golabs("retire", "billing", "--yes") == 0
+    assert "billing is retired already" in capsys.readouterr().out
+    assert rights(stack.server) == []
+
+
+def test_what_nobody_can_look_at_is_not_said_to_be_so(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    assert stack.golabs("retire", "billing", "--yes") == 0
+    as_superuser(stack.server, f'ALTER DATABASE "{DATABASE}" ALLOW_CONNECTIONS false')
+    assert stack.golabs("retire", "billing", "--yes") == 1
+    assert "is not currently accepting connections" in capsys.readouterr().err
+    as_superuser(stack.server, f'DROP DATABASE "{DATABASE}"')
+    assert stack.golabs("retire", "billing", "--yes") == 1
+    said = capsys.readouterr()
+    assert "there is no database go-labs-dev yet, so there is nothing to retire" in said.err
+    assert "retired already" not in said.out
+
+
+def test_what_is_open_to_everybody_is_told_and_closed(each_stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    stack = each_stack
+    stack.up()
+    as_superuser(
+        stack.server,
+        "GRANT EXECUTE ON FUNCTION billing.doubled TO billing_app_dev_user",  # PUBLIC's own is written down by it
+        database=DATABASE,
+    )
+    assert look_before_retirement(stack.admin, make_settings("dev", services=["billing"]), "billing").obstacles == ()
+    opened = ("GRANT USAGE ON SCHEMA billing TO PUBLIC", "GRANT SELECT ON billing.invoice TO PUBLIC")
+    as_superuser(stack.server, *opened, "GRANT SELECT (name) ON billing.customer TO PUBLIC", database=DATABASE)
+    capsys.readouterr()
+    assert stack.golabs("retire", "billing", "--yes") == 1
+    said = capsys.readouterr().err
+    assert (
+        "PUBLIC: everybody who may connect has SELECT, USAGE in the schema billing, which a retirement takes away"
+        in said
+    )
+    assert stack.golabs("retire", "billing", "--yes", "--force") == 0
+    assert rights_of_everybody(stack.server) == []
+    assert stack.golabs("retire", "billing", "--undo", "--yes") == 0
+
+    as_superuser(stack.server, *opened, database=DATABASE)
+    as_superuser(stack.server, *statements_in(said), database=DATABASE)
+    assert stack.golabs("retire", "billing", "--yes") == 0
+    assert rights_of_everybody(stack.server) == []
+
+
+def rights_of_everybody(server: Endpoint) -> list[Any]:
+    """What PUBLIC may do in the schema billing, on it and on its relations."""
+    query = """
+        SELECT n.nspname, acl.privilege_type FROM pg_namespace n, aclexplode(n.nspacl) acl
+        WHERE n.nspname = 'billing' AND acl.grantee = 0
+        UNION ALL
+        SELECT c.relname, acl.privilege_type FROM pg_class c, aclexplode(c.relacl) acl
+        WHERE c.relnamespace = 'billing'::regnamespace AND acl.grantee = 0
+    """
+    with connect_admin(server, DATABASE) as connection:
+        return connection.execute(query.encode()).fetchall()
+
+
+def test_no_size_is_shown_where_one_table_is_locked(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = make_settings("dev", services=["billing"])
+    with connect_admin(stack.server, DATABASE) as other, other.transaction(force_rollback=True):
+        other.execute("LOCK TABLE billing.customer IN ACCESS EXCLUSIVE MODE")
+        held = {holding.kind: holding for holding in look_before_retirement(stack.server, settings, "billing").holdings}
+        assert (held["table"].number, held["table"].bytes) == (5, None)
+        assert held["materialized view"].bytes
+        as_superuser(stack.server, "CREATE ROLE reader", "GRANT USAGE ON SCHEMA billing TO reader", database=DATABASE)
+        assert stack.golabs("retire", "billing", "--yes") == 1
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("5 tables")]
+    assert "byte" not in line
+    assert "kB" not in line
+
+
+def test_a_retired_service_is_marked_where_services_are_listed(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert stack.golabs("retire", "billing", "--yes") == 0
+    capsys.readouterr()
+    assert stack.golabs("up", "--yes") == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^billing \(retired\) +billing_migration_dev_user ", said, re.MULTILINE)
+    assert re.search(r"^order +order_migration_dev_user ", said, re.MULTILINE)
+    stack.golabs("doctor")
+    assert "services billing (retired), order" in capsys.readouterr().out
 
 
 def test_a_service_that_there_is_not_is_refused_with_the_nearest_name(

@@ -140,8 +140,12 @@ def test_users_that_own_something_in_another_database_stop_the_run_with_nothing_
         database="elsewhere",
     )
     before = row_versions(provisioned, DATABASE)
-    with pytest.raises(ApplyError, match="elsewhere"):
-        engine(project, provisioned, services=OTHERS).up()
+    for attempt in (
+        engine(project, provisioned, services=OTHERS).preview,
+        engine(project, provisioned, services=OTHERS).up,
+    ):
+        with pytest.raises(AdoptionError, match="in database elsewhere too"):
+            attempt()
     assert row_versions(provisioned, DATABASE) == before
     assert connection_file(project, "tst", "billing").exists()
     tools.as_superuser(provisioned, "DROP DATABASE elsewhere")

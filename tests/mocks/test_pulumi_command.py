@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
+from golabs_infra.errors import EngineError
+from golabs_infra.project import Project
 from golabs_infra.pulumi_command import PulumiCommand
+from golabs_infra.stacks import PulumiEngine
+from golabs_infra.toolchain import Toolchain
+
+from ..support import write_stack
 
 Cli = Callable[[str], PulumiCommand]
 
@@ -64,3 +70,23 @@ def test_a_talkative_cli_is_read_to_its_end(cli: Cli) -> None:
 def test_a_stack_that_is_not_there_is_told_from_other_failures(cli: Cli, code: int, said: str, lacks: bool) -> None:
     ended = cli(f'echo "error: {said}" >&2; exit {code}').run(["stack"])
     assert (ended.code, ended.lacks_stack) == (code, lacks)
+
+
+@pytest.mark.parametrize(
+    ("own", "bound", "given"),
+    [
+        ({}, None, "unset"),
+        ({}, 60, "-c lock_timeout=60s"),
+        ({"PGOPTIONS": "-c lock_timeout=5s"}, 60, "-c lock_timeout=60s -c lock_timeout=5s"),
+        ({"PGOPTIONS": "-c lock_timeout=5s"}, None, "-c lock_timeout=5s"),
+    ],
+)
+def test_the_provider_s_waiting_is_bounded_and_the_user_s_own_bound_comes_last(
+    own: dict[str, str], bound: int | None, given: str, cli: Cli, project: Project
+) -> None:
+    write_stack(project, "dev")
+    path = cli('echo "error: $1 ${PGOPTIONS-unset}" >&2; exit 1').cli
+    engine = PulumiEngine(project, "dev", Toolchain(path, path, ()), {"PATH": "/usr/bin:/bin", **own})
+    with pytest.raises(EngineError) as caught:
+        engine.up(lambda item: None, lock_timeout_s=bound)
+    assert caught.value.what == f"pulumi up failed: up {given}"

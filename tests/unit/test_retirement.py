@@ -47,6 +47,16 @@ def test_every_obstacle_comes_with_the_way_to_settle_it() -> None:
     ]
 
 
+def test_what_is_open_to_everybody_is_told_as_public_and_closed_without_quotes() -> None:
+    (fault,) = Preflight("billing", (), (), (Grantee("public", ("USAGE",), ()),), ()).obstacles
+    assert (fault.where, fault.what, fault.mend) == (
+        "PUBLIC",
+        "everybody who may connect has USAGE in the schema billing, which a retirement takes away",
+        'see who uses it, then: REVOKE ALL ON ALL TABLES IN SCHEMA "billing" FROM PUBLIC; '
+        'REVOKE ALL ON ALL SEQUENCES IN SCHEMA "billing" FROM PUBLIC; REVOKE ALL ON SCHEMA "billing" FROM PUBLIC;',
+    )
+
+
 def test_what_nobody_uses_has_no_obstacles_however_much_it_holds() -> None:
     assert Preflight("billing", USED.holdings, (), (), ()).obstacles == ()
 
