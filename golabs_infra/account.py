@@ -193,8 +193,7 @@ class Account:
             return
         if run.policy.forgets:
             # The state holds the only copy of generated passwords; the files must have them before it forgets.
-            if exported := run.pulumi.outputs().get("connections"):
-                records = [exported[service] for service in sorted(exported)]
+            if records := run.pulumi.exported():
                 self._files = connections.write_files(run.project, run.environment, records)
             self._warn(f"{run.database} and its users are left in place; the connection files keep their passwords")
         else:

@@ -50,6 +50,16 @@ def _open(value: object) -> object:
     return value
 
 
+def from_json(value: object) -> object:
+    """What a structured key says that was set as one JSON text; any other value as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+
+
 def _whole_number(value: object) -> object:
     value = _open(value)
     if isinstance(value, float) and value.is_integer():
@@ -119,12 +129,13 @@ def parse_host(value: object) -> str:
         raise PydanticCustomError(
             UNSHOWN, "is a URL; give host, port, adminUser and adminPassword as keys of their own"
         )
-    if ":" in host and not _is_address(host):
+    if ":" in host and not is_address(host):
         raise PydanticCustomError("host", "is no host: a port goes into the key port, an IPv6 address has no brackets")
     return host
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Whether it is an IPv4 or IPv6 address, without brackets."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

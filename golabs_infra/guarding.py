@@ -83,11 +83,7 @@ def removed_services(settings: Settings, cluster: Cluster, managed: frozenset[st
 def _new_services(settings: Settings, cluster: Cluster, managed: frozenset[str]) -> tuple[str, ...]:
     """Services of the configuration that neither the server nor an earlier run knows a user of."""
     known = managed | cluster.roles.keys()
-    users = {
-        service.name: (settings.user(service.name, "migration"), settings.user(service.name, "app"))
-        for service in settings.services
-    }
-    return tuple(name for name, named in users.items() if not known & set(named))
+    return tuple(service.name for service in settings.services if known.isdisjoint(settings.users_of(service.name)))
 
 
 def _renamed(removed: tuple[str, ...], added: tuple[str, ...]) -> tuple[str, str] | None:

@@ -6,7 +6,6 @@ written in plain text.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from .account import Account
+from .config_keys import from_json
 from .console import Screen
 from .engines import EngineChoice
 from .errors import ConfigError, EngineError, Fault, GolabsError
@@ -85,21 +85,25 @@ class LegacyImport:
         document = parse(self._document.text(), self.name)
         return StackFile(self._document.path, self._environment, document, shared if isinstance(shared, dict) else {})
 
+    def _differing(self, existing: Mapping[str, object]) -> Iterator[tuple[str, Understood, object]]:
+        """The values that the file says otherwise, with what it says."""
+        for name, value in self.legacy.values.items():
+            seen = _at(existing, name)
+            if seen is not None and not _same(seen, value):
+                yield name, value, seen
+
     def _refuse_conflicts(self, existing: Mapping[str, object]) -> None:
         faults = []
         mend = "correct the wrong one; --overwrite takes what the old files say"
         host = self.legacy.values.get("host")
         if host is not None and existing.get("server") is not None:
-            what = f"it is {existing['server']!r} here, and {host.place} ({host.key}) names a host"
+            what = f"it is {existing['server']!r} here, and {host.origin} names a host"
             faults.append(Fault(f"{NAMESPACE}server", what, mend))
-        for name, value in self.legacy.values.items():
-            seen = _at(existing, name)
-            if seen is None or _same(seen, value):
-                continue
+        for name, value, seen in self._differing(existing):
             if value.is_secret or isinstance(seen, SecretStr):
-                what = f"it is not the one that {value.place} ({value.key}) has"
+                what = f"it is not the one that {value.origin} has"
             else:
-                what = f"it is {_seen(name, seen)} here and {value.value!r} in {value.place} ({value.key})"
+                what = f"it is {_seen(name, seen)} here and {value.value!r} in {value.origin}"
             faults.append(Fault(f"{NAMESPACE}{name}", what, mend))
         if faults:
             raise ConfigError(faults, where=f"{self.name} (nothing was written)")
@@ -108,10 +112,7 @@ class LegacyImport:
         """What `--overwrite` takes out of the file."""
         if "host" in self.legacy.values and existing.get("server") is not None:
             yield "server: taken out, as the old files name a host"
-        for name, value in self.legacy.values.items():
-            seen = _at(existing, name)
-            if seen is None or _same(seen, value):
-                continue
+        for name, value, seen in self._differing(existing):
             if not value.is_secret:
                 yield f"{name}: replaced: {_seen(name, seen)} -> {value.value!r}"
             elif name.startswith("passwords."):
@@ -151,7 +152,7 @@ class LegacyImport:
         if value is None:
             return fault
         mend = "correct it there" if fault.mend.startswith(("write ", "correct ")) else fault.mend
-        return Fault(f"{value.place} ({value.key})", fault.what, mend)
+        return Fault(f"{value.origin}", fault.what, mend)
 
 
 def import_legacy(run: Run, screen: Screen, folder: Path, *, overwrite: bool, preview: bool) -> None:
@@ -199,8 +200,8 @@ def import_legacy(run: Run, screen: Screen, folder: Path, *, overwrite: bool, pr
 
 
 def _tell(legacy: Legacy, screen: Screen) -> None:
-    rows = [(value.path, value.shown, f"{value.place} ({value.key})") for value in legacy.values.values()]
-    rows += [(value.path, value.shown, f"{value.place} ({value.key})") for value in legacy.facts]
+    rows = [(value.path, value.shown, f"{value.origin}") for value in legacy.values.values()]
+    rows += [(value.path, value.shown, f"{value.origin}") for value in legacy.facts]
     screen.table(("understood", "value", "from"), rows)
     for line in legacy.not_understood:
         screen.warning(f"not understood: {line}")
@@ -226,13 +227,12 @@ def _as_json(value: Understood) -> dict[str, str]:
 
 def _structure(value: object) -> object:
     """A value of ours that may be written as one JSON text."""
-    text = value.get_secret_value() if isinstance(value, SecretStr) else value
-    if not isinstance(text, str):
-        return value
-    try:
-        return json.loads(text)
-    except ValueError:
-        return value
+    decoded = from_json(_plain(value))
+    return value if isinstance(decoded, str) else decoded
+
+
+def _plain(value: object) -> object:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def _at(existing: Mapping[str, object], path: str) -> object:
@@ -245,7 +245,7 @@ def _at(existing: Mapping[str, object], path: str) -> object:
 
 
 def _same(seen: object, value: Understood) -> bool:
-    plain = seen.get_secret_value() if isinstance(seen, SecretStr) else seen
+    plain = _plain(seen)
     return plain is not None and str(plain) == value.value
 
 

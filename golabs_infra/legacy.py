@@ -35,6 +35,11 @@ class Understood:
         return is_password(self.path)
 
     @property
+    def origin(self) -> str:
+        """The line and the key there, as messages name them."""
+        return f"{self.place} ({self.key})"
+
+    @property
     def shown(self) -> str:
         """The value as it may be shown."""
         return "set" if self.is_secret else self.value

@@ -5,11 +5,11 @@ A connection string, or the tail of a password, under another key does not pass,
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from typing import get_args
 
+from .config_keys import is_address
 from .endpoint import SslMode
 from .legacy_lines import Entry
 
@@ -39,7 +39,7 @@ def is_password(path: str) -> bool:
 def misshapen(path: str, value: str) -> str:
     """Why a value can't be what the key is about, without the value; empty where it can be."""
     pattern, what = _SHAPES.get(path, (".*", ""))
-    if re.fullmatch(pattern, value) or (path == "host" and _is_address(value)):
+    if re.fullmatch(pattern, value) or (path == "host" and is_address(value)):
         return ""
     return f"it is not shaped like {what} (a connection string? give its parts)"
 
@@ -47,7 +47,7 @@ def misshapen(path: str, value: str) -> str:
 def split_host(value: str) -> tuple[str, str]:
     """`host:port`, `[address]` or `[address]:port` -> the host and the port; the port is empty where there is none."""
     found = re.fullmatch(rf"(?:\[([^\[\]]+)\]|({_HOST}))(?::([0-9]{{1,5}}))?", value)
-    if found is None or (found[1] and not _is_address(found[1])):
+    if found is None or (found[1] and not is_address(found[1])):
         return value, ""
     return found[1] or found[2], found[3] or ""
 
@@ -82,11 +82,3 @@ def _of_other(path: str, value: str) -> str:
     if path in _FILES and not value.startswith("/"):
         return "a path that is not absolute means another file here"
     return misshapen(path, split_host(value)[0] if path == "host" else value)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

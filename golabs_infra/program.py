@@ -7,7 +7,6 @@ it with nothing changed. Errors reach the user as pulumi.RunError, without a tra
 from __future__ import annotations
 
 import gc
-import json
 import os
 import time
 from collections.abc import Mapping
@@ -24,7 +23,7 @@ from pydantic import SecretStr
 from . import connections
 from .adoption import OUTDATED_STATE, Decision, Memory, Origin, Password, decide
 from .components import Database, DatabaseArgs, ServiceSchema, ServiceSchemaArgs
-from .config_keys import STRUCTURED_KEYS
+from .config_keys import STRUCTURED_KEYS, from_json
 from .direct import DirectEngine
 from .endpoint import Endpoint
 from .errors import AdoptionError, EngineError, Fault, GolabsError, IdentityError, PolicyError
@@ -120,7 +119,7 @@ def read_engine_config(stack: str, project: Project) -> RawConfig:
     for name, value in given.items():
         if name.startswith(NAMESPACE):
             key = name.removeprefix(NAMESPACE)
-            values[key] = _parsed(value) if key in STRUCTURED_KEYS else value
+            values[key] = from_json(value) if key in STRUCTURED_KEYS else value
     keys = frozenset(name.removeprefix(NAMESPACE) for name in secret if name.startswith(NAMESPACE))
     return raw_config_of_engine(stack, values, keys, project)
 
@@ -340,12 +339,3 @@ def _generated_password(settings: Settings, urn: str, values: dict[str, Any]) ->
     if kind not in ("migration", "app") or "result" not in values:
         return {}
     return {settings.user(service, "migration" if kind == "migration" else "app"): SecretStr(values["result"])}
-
-
-def _parsed(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value

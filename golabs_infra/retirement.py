@@ -19,7 +19,6 @@ from .endpoint import Endpoint
 from .errors import ApplyError, Fault
 from .inspection import read_cluster, read_rows
 from .model import PUBLIC
-from .names import USER_KINDS
 from .sessions import Session, end_sessions, in_words, open_sessions
 from .settings import Settings
 from .sql import remedy
@@ -117,7 +116,7 @@ class Preflight:
 
 def look_before_retirement(endpoint: Endpoint, settings: Settings, service: str) -> Preflight:
     """Looks at a service that was provisioned. Raises ApplyError where it was not, ServerConnectionError."""
-    users = service_users(settings, service)
+    users = settings.users_of(service)
     with connect_admin(endpoint) as admin:
         cluster = read_cluster(admin, settings.environment, settings.database, settings.users)
         absent = [user for user in users if user not in cluster.roles]
@@ -171,12 +170,7 @@ def sessions_left(
 
 
 def _sessions(admin: psycopg.Connection[Any], settings: Settings, service: str) -> tuple[Session, ...]:
-    return open_sessions(admin, settings.database, service_users(settings, service))
-
-
-def service_users(settings: Settings, service: str) -> tuple[str, ...]:
-    """The names of a service's two users."""
-    return tuple(settings.user(service, kind) for kind in USER_KINDS)
+    return open_sessions(admin, settings.database, settings.users_of(service))
 
 
 def _begin(connection: psycopg.Connection[Any]) -> None:

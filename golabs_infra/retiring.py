@@ -24,6 +24,7 @@ from .runs import Run
 from .sessions import Session, in_words
 from .settings import Settings
 from .stack_editing import StackDocument
+from .wording import counted
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
@@ -124,7 +125,7 @@ def _show(screen: Screen, run: Run, preflight: Preflight) -> None:
         return
     rows = [
         (
-            f"{holding.number} {_plural(holding.kind, holding.number)}",
+            counted(holding.number, holding.kind),
             "" if holding.rows is None else f"about {holding.rows}",
             "" if holding.bytes is None else in_units(holding.bytes),
         )
@@ -227,7 +228,3 @@ def in_units(size: int) -> str:
     while value >= 1024 and unit < len(_UNITS) - 1:
         value, unit = value / 1024, unit + 1
     return f"{value:.1f}".removesuffix(".0") + f" {_UNITS[unit]}"
-
-
-def _plural(kind: str, number: int) -> str:
-    return kind if number == 1 else f"{kind}s"

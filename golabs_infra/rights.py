@@ -14,6 +14,7 @@ from .sessions import Session, in_words
 from .settings import Settings
 from .sql import remedy
 from .stackfile import NAMESPACE
+from .wording import counted, some
 
 
 def check_server(endpoint: Endpoint, cluster: Cluster) -> None:
@@ -155,11 +156,9 @@ def unadministered(cluster: Cluster, users: Iterable[str]) -> Fault | None:
     )
     if not lacking or not cluster.create_role:  # without CREATEROLE that is what is told
         return None
-    several = f"{len(lacking)} users" if len(lacking) > 1 else "1 user"
-    shown = ", ".join(lacking[:3]) + (f", and {len(lacking) - 3} more" if len(lacking) > 3 else "")
     grant = "GRANT " + ", ".join("{}" for _ in lacking) + " TO {} WITH ADMIN OPTION"
     statement = remedy(grant, *lacking, cluster.admin)
-    what = f"it has no ADMIN OPTION on {several} of the environment: {shown}"
+    what = f"it has no ADMIN OPTION on {counted(len(lacking), 'user')} of the environment: {some(lacking)}"
     return Fault("admin", what, f"as a superuser, or as who made them: {statement}")
 
 

@@ -7,7 +7,6 @@ secret) and the mend. What a key may hold stands in `config_keys`.
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -24,6 +23,7 @@ from .config_keys import (
     AcceptedFinding,
     ServerKeys,
     ServiceSettings,
+    from_json,
     parse_host,
     shown,
 )
@@ -60,10 +60,14 @@ class Settings(BaseModel):
         """The name of one of a service's two users."""
         return names.user_name(service, kind, self.environment)
 
+    def users_of(self, service: str) -> tuple[str, ...]:
+        """The names of a service's users: migration, app."""
+        return tuple(self.user(service, kind) for kind in names.USER_KINDS)
+
     @property
     def users(self) -> tuple[str, ...]:
         """Every user that the configuration asks for, in order."""
-        return tuple(self.user(service.name, kind) for service in self.services for kind in names.USER_KINDS)
+        return tuple(user for service in self.services for user in self.users_of(service.name))
 
 
 def read_settings(raw: RawConfig, *, foretell: bool = True) -> Settings:
@@ -119,12 +123,7 @@ class _Reader:
     def _decode(self, key: str, value: object) -> object:
         """A structured key that was set as one JSON text (`pulumi config set [--secret]`), as the structure it is."""
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
-        if not isinstance(text, str):
-            return value
-        try:
-            decoded = json.loads(text)
-        except (ValueError, RecursionError):
-            decoded = text
+        decoded = from_json(text)
         return _conceal(decoded) if isinstance(value, SecretStr) else decoded
 
     def _policy(self, declared: object) -> Policy | None:

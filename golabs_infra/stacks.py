@@ -114,15 +114,19 @@ class PulumiEngine:
         }
 
     def records(self) -> list[connections.Record]:
-        """The connection records that the last `up` exported."""
-        exported = self.outputs().get("connections")
-        if not exported:
+        """The connection records that the last `up` exported. Raises EngineError where there are none."""
+        if not (records := self.exported()):
             raise EngineError(
                 "the stack has no connections: it was not brought up yet",
                 where=self._environment,
                 mend=f"golabs up {self._environment}",
             )
-        return [exported[service] for service in sorted(exported)]
+        return records
+
+    def exported(self) -> list[connections.Record]:
+        """The same; none where the stack was not brought up yet."""
+        found = self.outputs().get("connections") or {}
+        return [found[service] for service in sorted(found)]
 
     def prepare(self) -> dict[str, str]:
         """Makes backend folder and stack, and gives what a shell must export for plain `pulumi` commands."""

@@ -18,12 +18,11 @@ from .policy import Policy
 from .rights import unadministered
 from .sql import remedy
 from .stackfile import NAMESPACE
+from .wording import counted, some
 
 ENCODING = "UTF8"
 _DATABASE_OWNER = "pg_database_owner"
 """From 15 on the role that the database's owner is a member of, by being that."""
-_SHOWN = 3
-"""So many objects are named in a sentence; the statements name them all."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class Takeover:
         return remedy("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}", EXTENSIONS_SCHEMA, self.cluster.admin)
 
     def _rights(self) -> Iterator[Finding]:
-        users = {role.name for role in self.desired.roles}
+        users = set(self._users)
         if self.policy.drops:  # with the users of services that are to be dropped
             users |= self.managed
         if (lack := unadministered(self.cluster, users)) is not None:
@@ -216,8 +215,8 @@ class Takeover:
             owners = sorted({each.owner for each in objects})
             user = migration[schema]
             what = (
-                f"{_count(objects, 'object')} in it belong to {', '.join(owners)}, so that migrations of {user} can't "
-                f"change them: {_some([_named(each) for each in objects])}"
+                f"{counted(len(objects), 'object')} in it belong to {', '.join(owners)}, so that migrations of {user} can't "
+                f"change them: {some([_named(each) for each in objects])}"
             )
             # The new owner must be allowed to create in the schema, so that comes first.
             first = [] if live.schemas.get(schema) == user else [remedy("ALTER SCHEMA {} OWNER TO {}", schema, user)]
@@ -272,8 +271,8 @@ class Takeover:
         others = [each for each in live.public_objects if each.kind != "EXTENSION"]
         if others:
             what = (
-                f"services reach {_count(others, 'object')} in it, and up closes it: "
-                f"{_some([_named(each) for each in others])}"
+                f"services reach {counted(len(others), 'object')} in it, and up closes it: "
+                f"{some([_named(each) for each in others])}"
             )
             statements = [statement for each in others for statement in self._into_its_service(each)]
             mend = (
@@ -292,7 +291,7 @@ class Takeover:
         for kind, privilege, where in (("DATABASE", "CONNECT", database), ("SCHEMA", "USAGE", PUBLIC_SCHEMA)):
             names = [name for found, name in live.through_public if found == kind]
             if names:
-                what = f"{_some(names)} get in through PUBLIC alone, which up closes"
+                what = f"{some(names)} get in through PUBLIC alone, which up closes"
                 grant = f"GRANT {privilege} ON {kind} {{}} TO {', '.join('{}' for _ in names)}"
                 shown = database if kind == "DATABASE" else f"schema {PUBLIC_SCHEMA}"
                 yield Finding(Fault(shown, what, self._inside(remedy(grant, where, *names))), True)
@@ -342,11 +341,3 @@ def _named(each: OwnedObject) -> str:
 
 def _spaced(key: str) -> str:
     return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in key)
-
-
-def _count(things: Sequence[object], noun: str) -> str:
-    return f"1 {noun}" if len(things) == 1 else f"{len(things)} {noun}s"
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= _SHOWN else f"{', '.join(names[:_SHOWN])}, and {len(names) - _SHOWN} more"

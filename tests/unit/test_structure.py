@@ -19,13 +19,13 @@ NAME = "golabs_infra"
 
 ORDER = [
     *("errors", "names", "policy", "project", "endpoint", "files", "passphrase", "passwords", "proofs", "pending"),
+    "config_keys",
     *("shell_words", "shell_commands", "shell_assignments"),
     *("legacy_words", "legacy_tables", "legacy_lines", "legacy_values", "legacy_keys", "legacy"),
     *(
         "stackfile",
         "yaml_text",
         "stack_editing",
-        "config_keys",
         "settings",
         "model",
         "connecting",
