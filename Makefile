@@ -1,4 +1,4 @@
-# Two commands: `make up` provisions tst on the embedded PostgreSQL, `make test` runs the tests. Both set up what they need.
+# Two commands: `make up` provisions tst on the embedded PostgreSQL and proves it, `make test` runs the tests. Both set up what they need.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -14,8 +14,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
 
-up: $(RUNTIME) ## set up, then provision tst on the embedded PostgreSQL
+up: $(RUNTIME) ## set up, provision tst on the embedded PostgreSQL, and prove its isolation
 	$(BIN)/python -m golabs_infra up tst
+	$(BIN)/python -m golabs_infra verify tst
 
 test: $(DEVELOPMENT) ## set up, then run every test that can run here
 	$(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)

@@ -22,10 +22,32 @@ from .guarding import check_losses
 from .identity import forget_identity
 from .names import USER_KINDS, user_name
 from .plan import service_of
-from .policy import CONFIRMATION_VARIABLE
+from .policy import CONFIRMATION_VARIABLE, Policy
 from .runs import Run
 from .script import change_script
 from .wording import describe
+
+
+def typed(screen: Screen, policy: Policy, expected: str, question: str, command: str) -> None:
+    """Goes on where exactly what is expected is typed. Raises PolicyError; nothing was changed then."""
+    if screen.ask(question) != expected:
+        raise PolicyError(
+            "not confirmed; nothing was changed",
+            where=f"golabs {command}",
+            mend="run it again and type exactly what is asked for" + ("" if policy.protects else ", or use --yes"),
+        )
+
+
+def confirmed_by_variable(run: Run, command: str, *, yes: bool) -> bool:
+    """Whether the variable confirms a run on a guarded environment. Raises PolicyError where only --yes does."""
+    confirmed = os.environ.get(CONFIRMATION_VARIABLE) == run.database
+    if yes and not confirmed:
+        raise PolicyError(
+            "--yes does not confirm a guarded environment; nothing was changed",
+            where=run.environment,
+            mend=f"{CONFIRMATION_VARIABLE}={run.database} golabs {command}",
+        )
+    return confirmed
 
 
 class Account:
@@ -68,13 +90,7 @@ class Account:
         if not self._run.policy.confirms_up:
             return
         command = command or f"up {self._run.environment}"
-        confirmed = os.environ.get(CONFIRMATION_VARIABLE) == self._run.database
-        if yes and not confirmed:
-            raise PolicyError(
-                "--yes does not confirm a guarded environment; nothing was changed",
-                where=self._run.environment,
-                mend=f"{CONFIRMATION_VARIABLE}={self._run.database} golabs {command}",
-            )
+        confirmed = confirmed_by_variable(self._run, command, yes=yes)
         self.preview()
         self._forget()
         if confirmed:
@@ -103,13 +119,7 @@ class Account:
             self._typed("yes", f"{question} Type yes:", command)
 
     def _typed(self, expected: str, question: str, command: str) -> None:
-        if self._screen.ask(question) != expected:
-            raise PolicyError(
-                "not confirmed; nothing was changed",
-                where=f"golabs {command}",
-                mend="run it again and type exactly what is asked for"
-                + ("" if self._run.policy.protects else ", or use --yes"),
-            )
+        typed(self._screen, self._run.policy, expected, question, command)
 
     def preview(self, *, as_sql: bool = False) -> None:
         """What `up` would do: service by service in words, or the statements in their order."""

@@ -38,7 +38,7 @@ class Applier:
     def lock(self, admin: psycopg.Connection[Any]) -> Iterator[None]:
         """Waits for another run on this environment; the session's end frees the lock, whatever happens."""
         try:
-            _limit_waiting(admin)
+            self.limit_waiting(admin)
             admin.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"golabs:{self.database}"])
         except psycopg.errors.LockNotAvailable as error:
             raise ApplyError(
@@ -71,7 +71,7 @@ class Applier:
             return
         sent: list[tuple[list[Change], psycopg.Cursor[Any]]] = []
         try:
-            _limit_waiting(connection)
+            self.limit_waiting(connection)
             with connection.transaction():
                 self._send(connection, chain([first], coming), progress, sent)
         except psycopg.Error as error:
@@ -99,6 +99,10 @@ class Applier:
                 refusals.append(refusal)
         if refusals:
             raise refusals[0]
+
+    def limit_waiting(self, connection: psycopg.Connection[Any]) -> None:
+        """From here on nothing waits longer than LOCK_TIMEOUT_S for what another session holds."""
+        connection.execute("SELECT set_config('lock_timeout', %s, false)", [f"{LOCK_TIMEOUT_S}s"])
 
     @property
     def _unsignalled(self) -> str:
@@ -150,7 +154,3 @@ def _refused(sent: Iterable[tuple[list[Change], psycopg.Cursor[Any]]]) -> str:
 def _in_words(changes: Sequence[Change]) -> str:
     others = f" and {len(changes) - 1} more like it" if len(changes) > 1 else ""
     return f"{describe(changes[0]).text!r}{others}"
-
-
-def _limit_waiting(connection: psycopg.Connection[Any]) -> None:
-    connection.execute("SELECT set_config('lock_timeout', %s, false)", [f"{LOCK_TIMEOUT_S}s"])

@@ -8,29 +8,26 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .account import Account
+from .cli_options import EXIT_FAILED, EXIT_USAGE, AsJson, Engine, Environment, Invocation, Yes, invocation
+from .cli_proofs import drift, verify
+from .cli_server import server_app
 from .connections import ExportFormat
 from .console import Screen
-from .endpoint import EMBEDDED_PORT
 from .engines import EngineChoice
 from .errors import EngineError, GolabsError, UsageError
 from .guarding import check_destroy, check_reset
-from .project import Project, find_project
 from .runs import Run
 from .script import environment_script
 
 if TYPE_CHECKING:
-    from .server import EmbeddedServer, ServerStatus
     from .stacks import PulumiEngine
 
-EXIT_FAILED = 1
-EXIT_USAGE = 64
 INTERRUPTION = "interrupted; what was done stays, and the next run picks up from there"
 _INTERRUPTED = 130
 """What typer gives back after Ctrl-C."""
@@ -42,38 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-server_app = typer.Typer(help="The embedded PostgreSQL of this checkout.", no_args_is_help=True)
 app.add_typer(server_app, name="server")
-
-Environment = Annotated[str, typer.Argument(metavar="ENV", help="The stack's name, such as tst.", show_default=False)]
-Engine = Annotated[EngineChoice, typer.Option("--engine", help="Which engine does the work.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON; progress goes to standard error.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask (disposable and keep environments only).")]
-
-
-@dataclass(frozen=True)
-class Invocation:
-    """What the options before the command say."""
-
-    project_folder: Path | None
-
-    @property
-    def project(self) -> Project:
-        """The checkout that the command is about."""
-        if self.project_folder is not None:
-            return find_project(self.project_folder.resolve())
-        here = Path.cwd()
-        try:
-            return find_project(here)
-        except UsageError:
-            installed = Path(__file__).resolve().parent.parent
-            if (installed / "Pulumi.yaml").is_file():
-                return find_project(installed)
-            raise
-
-    def run(self, environment: str, engine: EngineChoice, *, asks_cli: bool = False) -> Run:
-        """The command's view of an environment."""
-        return Run(self.project, environment, engine, os.environ, asks_cli)
 
 
 @app.callback()
@@ -114,7 +80,7 @@ def setup(context: typer.Context) -> None:
 @app.command()
 def env(context: typer.Context, environment: Environment) -> None:
     """Print what a shell must export for plain pulumi commands: eval "$(golabs env tst)"."""
-    run = _invocation(context).run(environment, EngineChoice.PULUMI)
+    run = invocation(context).run(environment, EngineChoice.PULUMI)
     screen = Screen(as_json=True)
     try:
         variables = _pulumi(run).prepare()
@@ -133,7 +99,7 @@ def doctor(
     from .doctor import examine
 
     screen = Screen(as_json)
-    checks = list(examine(_invocation(context).run(environment, engine)))
+    checks = list(examine(invocation(context).run(environment, engine)))
     screen.table(
         ("check", "verdict", ""), [(check.name, check.verdict, check.detail) for check in checks if check.detail]
     )
@@ -167,7 +133,7 @@ def preview(
     """Show what `up` would change. Nothing is written."""
     if as_sql and as_json:
         raise UsageError("--sql and --json both want standard output", mend="use one of them")
-    run = _invocation(context).run(environment, engine)
+    run = invocation(context).run(environment, engine)
     if as_sql and not run.is_direct:
         raise UsageError("the Pulumi engine shows no SQL", mend=f"golabs preview {environment} --sql --engine direct")
     account = Account(run, Screen(as_json, aside=as_sql))
@@ -200,7 +166,7 @@ def destroy(
     as_json: AsJson = False,
 ) -> None:
     """Drop what the environment's policy lets go: everything (disposable), nothing (keep), or refuse (guarded)."""
-    check_destroy(_invocation(context).run(environment, engine).policy, environment)
+    check_destroy(invocation(context).run(environment, engine).policy, environment)
     account = _begin(context, environment, engine, as_json)
     account.confirm_destroy(yes)
     account.start_server()
@@ -211,7 +177,7 @@ def destroy(
 @app.command()
 def reset(context: typer.Context, environment: Environment, yes: Yes = False, as_json: AsJson = False) -> None:
     """Drop the database and make it again, empty, in a fraction of a second; users, passwords and state stay."""
-    run = _invocation(context).run(environment, EngineChoice.DIRECT, asks_cli=True)
+    run = invocation(context).run(environment, EngineChoice.DIRECT, asks_cli=True)
     check_reset(run.policy, environment)
     account = Account(
         run, Screen(as_json), "a reset takes no other; users, passwords and Pulumi's state stay as they are"
@@ -237,7 +203,7 @@ def retire(
     from .retiring import Retirement
     from .retiring import retire as retire_service
 
-    run = _invocation(context).run(environment, engine)
+    run = invocation(context).run(environment, engine)
     retire_service(run, Screen(as_json), Retirement(service, undo, yes, force))
 
 
@@ -254,8 +220,12 @@ def import_legacy(
     """Take environments.conf and .env.ENV of the old scripts into Pulumi.ENV.yaml, and preview adopting them."""
     from . import importing
 
-    run = _invocation(context).run(environment, engine)
+    run = invocation(context).run(environment, engine)
     importing.import_legacy(run, Screen(as_json), folder, overwrite=overwrite, preview=not no_preview)
+
+
+app.command()(verify)
+app.command()(drift)
 
 
 @app.command("sql")
@@ -269,7 +239,7 @@ def sql_(
     ] = False,
 ) -> None:
     """Print the SQL that builds ENV from nothing, for psql, and keep it in output/<env>/. It can be run again."""
-    run = _invocation(context).run(environment, EngineChoice.DIRECT, asks_cli=True)
+    run = invocation(context).run(environment, EngineChoice.DIRECT, asks_cli=True)
     settings = run.settings if verifiers else run.settings_without_secrets
     Screen().raw(environment_script(run.project, settings, service, with_verifiers=verifiers))
 
@@ -285,7 +255,7 @@ def export(
     """Write the connection files again."""
     from . import connections
 
-    run = _invocation(context).run(environment, engine)
+    run = invocation(context).run(environment, engine)
     screen = Screen(as_json)
     if run.is_direct:
         files = run.direct.export()
@@ -296,54 +266,6 @@ def export(
     screen.result({"environment": environment, "format": str(format_), "files": [str(file) for file in files]})
 
 
-@server_app.command("start")
-def server_start(
-    context: typer.Context,
-    port: Annotated[
-        int | None, typer.Option(help=f"TCP port on 127.0.0.1 [default: {EMBEDDED_PORT}]", min=1, max=65535)
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Start it, if it does not run."""
-    _show_status(_server(context, port).start(), as_json)
-
-
-@server_app.command("stop")
-def server_stop(context: typer.Context, as_json: AsJson = False) -> None:
-    """Stop it; its data stays."""
-    _show_status(_server(context).stop(), as_json)
-
-
-@server_app.command("status")
-def server_status(context: typer.Context, as_json: AsJson = False) -> None:
-    """Say whether it runs, and where."""
-    _show_status(_server(context).status(), as_json)
-
-
-def _server(context: typer.Context, port: int | None = None) -> EmbeddedServer:
-    from .server import EmbeddedServer
-
-    return EmbeddedServer(_invocation(context).project.server_home, port=port)
-
-
-def _show_status(status: ServerStatus, as_json: bool) -> None:
-    screen = Screen(as_json)
-    if status.running:
-        screen.line(f"PostgreSQL {status.version} runs on {status.host}:{status.port} (process {status.pid})")
-        screen.line(f"admin {status.admin_user}, password in {status.admin_password_file}")
-    else:
-        screen.line("the embedded PostgreSQL does not run; golabs server start")
-    screen.line(f"data in {status.data_directory}")
-    screen.result(status.as_json())
-
-
-def _invocation(context: typer.Context) -> Invocation:
-    found = context.find_object(Invocation)
-    if found is None:
-        raise AssertionError("the callback sets it before any command")
-    return found
-
-
 def _pulumi(run: Run) -> PulumiEngine:
     """The Pulumi engine of a run that asked for it. Raises EngineError where it can't run here."""
     if run.is_direct:
@@ -352,7 +274,7 @@ def _pulumi(run: Run) -> PulumiEngine:
 
 
 def _begin(context: typer.Context, environment: str, engine: EngineChoice, as_json: bool) -> Account:
-    return Account(_invocation(context).run(environment, engine), Screen(as_json))
+    return Account(invocation(context).run(environment, engine), Screen(as_json))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -6,7 +6,8 @@ It sends no statement of its own. Only `inspection`, `direct` and `verification`
 from __future__ import annotations
 
 import re
-from enum import Enum
+from dataclasses import dataclass
+from enum import Enum, StrEnum
 from typing import Any
 
 import psycopg
@@ -22,6 +23,7 @@ _REFUSED_AFTERWARDS = re.compile(
     r"^(role .* is not permitted to log in|permission denied for database|too many connections for (role|database)"
     r"|database .* (does not exist|is not currently accepting connections)$)"
 )
+_NOT_UP = re.compile(r"^the database system is ")
 
 
 class LoginAnswer(Enum):
@@ -30,6 +32,43 @@ class LoginAnswer(Enum):
     ACCEPTED = "accepted"
     WRONG_PASSWORD = "wrong password"  # noqa: S105  (the name of an answer)
     NO_PASSWORD_ASKED = "no password asked"  # noqa: S105  (the name of an answer)
+
+
+class RefusalReason(StrEnum):
+    """Why the server did not let a user in. An expired password looks wrong to whoever logs in with it."""
+
+    WRONG_PASSWORD = "wrong or expired password"  # noqa: S105  (the name of a reason)
+    NO_LOGIN = "not permitted to log in"
+    NO_CONNECT = "no CONNECT privilege on the database"
+    ROLE_FULL = "too many connections for the role"
+    DATABASE_FULL = "too many connections for the database"
+    SERVER_FULL = "too many connections for the server"
+    CLOSED = "the database allows no connections"
+    NO_DATABASE = "the database does not exist"
+    HOST_REFUSED = "pg_hba.conf refuses"
+    OTHER = "another reason"
+
+
+_REASONS = (
+    (re.compile(r"authentication failed for user"), RefusalReason.WRONG_PASSWORD),
+    (re.compile(r"^role .* is not permitted to log in"), RefusalReason.NO_LOGIN),
+    (re.compile(r"^permission denied for database"), RefusalReason.NO_CONNECT),
+    (re.compile(r"^too many connections for role"), RefusalReason.ROLE_FULL),
+    (re.compile(r"^too many connections for database"), RefusalReason.DATABASE_FULL),
+    (re.compile(r"^(sorry, too many clients already|remaining connection slots)"), RefusalReason.SERVER_FULL),
+    (re.compile(r"^database .* is not currently accepting connections"), RefusalReason.CLOSED),
+    (re.compile(r"^database .* does not exist"), RefusalReason.NO_DATABASE),
+    (re.compile(r"^(no pg_hba\.conf entry|pg_hba\.conf rejects)"), RefusalReason.HOST_REFUSED),
+)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A login that the server refused: why, in its own words too, and whether it had asked for the password by then."""
+
+    reason: RefusalReason
+    message: str
+    password_asked: bool
 
 
 def connect_admin(endpoint: Endpoint, database: str | None = None) -> psycopg.Connection[Any]:
@@ -54,6 +93,23 @@ def try_login(endpoint: Endpoint, database: str, user: str, password: SecretStr)
         if _REFUSED_AFTERWARDS.search(said):
             return LoginAnswer.ACCEPTED if asked else LoginAnswer.NO_PASSWORD_ASKED
         raise _explained(error, endpoint, database, user) from error
+
+
+def connect_user(
+    endpoint: Endpoint, database: str, user: str, password: SecretStr
+) -> psycopg.Connection[Any] | Refusal:
+    """An autocommit connection as a user, or why the server refuses it.
+
+    Raises ServerConnectionError where the server does not answer, or is not up.
+    """
+    try:
+        return _open(endpoint, database, user, password)
+    except psycopg.OperationalError as error:
+        said = _said_by_the_server(error)
+        if not said or _NOT_UP.search(said):
+            raise _explained(error, endpoint, database, user) from error
+        reason = next((reason for pattern, reason in _REASONS if pattern.search(said)), RefusalReason.OTHER)
+        return Refusal(reason, said, error.pgconn is not None and error.pgconn.used_password)
 
 
 def _connect(endpoint: Endpoint, database: str, user: str, password: SecretStr) -> psycopg.Connection[Any]:

@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _STYLES = {"+": "green", "=": "cyan", "~": "yellow", "-": "red", "o": "magenta"}
+_WORD_STYLES = {
+    "critical": "bold red",
+    "high": "red",
+    "medium": "yellow",
+    "low": "cyan",
+    "accepted": "green",
+    "done": "green",
+}
+
+
+_MANY = 20
+"""From so many steps on progress is told where there is no terminal, in quarters."""
 
 
 class _Output:
@@ -90,6 +102,19 @@ class Screen:
     def heading(self, text: str) -> None:
         """What the steps that follow are about."""
         self._account.line((f"  {text}", "bold"))
+
+    def verdict(self, word: str, text: str, *, indent: int = 2) -> None:
+        """A line that begins with how bad, or how good, something is."""
+        self._account.line((" " * indent, ""), (word, _WORD_STYLES.get(word, "bold")), (f"  {text}", ""))
+
+    def progress(self, text: str, done: int, total: int) -> None:
+        """How far a long piece of work is: a line that is written over on a terminal, one in a while elsewhere."""
+        if sys.stderr.isatty():
+            end = "\n" if done == total else ""
+            sys.stderr.write(f"\r{text}: {done} of {total}{end}")
+            sys.stderr.flush()
+        elif total >= _MANY and done * 4 // total > (done - 1) * 4 // total:
+            self._err.raw(f"{text}: {done} of {total}")
 
     def warning(self, text: str) -> None:
         """Something to know that stops nothing."""

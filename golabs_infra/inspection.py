@@ -126,7 +126,7 @@ class Live:
 
 def read_cluster(connection: psycopg.Connection[Any], environment: str, database: str, users: Iterable[str]) -> Cluster:
     """What the admin's connection shows of the server. Raises ServerConnectionError where it may not look."""
-    _trust_only_the_catalogs(connection)
+    trust_only_the_catalogs(connection)
     try:
         (facts,) = read_rows(connection, "cluster", database=database, rebuilt=rebuilt_name(database))
     except ServerConnectionError as error:
@@ -155,7 +155,7 @@ def look_at(endpoint: Endpoint, environment: str, database: str, users: Iterable
 
 def read_live(connection: psycopg.Connection[Any], cluster: Cluster, desired: Desired) -> Live:
     """What a connection to the environment's database shows of it, in the schemas that are ours to look after."""
-    _trust_only_the_catalogs(connection)
+    trust_only_the_catalogs(connection)
     schemas = read_rows(connection, "schemas")
     watched = sorted({PUBLIC_SCHEMA, *(schema.name for schema in desired.schemas)})
     owners = {schema.name: schema.owner for schema in desired.schemas if schema.owner}
@@ -206,7 +206,7 @@ def read_ties(connection: psycopg.Connection[Any], database: str, users: Iterabl
 
 def read_verifiers(connection: psycopg.Connection[Any], cluster: Cluster) -> dict[str, str | None]:
     """The stored password verifiers of the environment's users. Only a superuser may look."""
-    _trust_only_the_catalogs(connection)
+    trust_only_the_catalogs(connection)
     return {row["name"]: row["verifier"] for row in read_rows(connection, "verifiers", names=sorted(cluster.roles))}
 
 
@@ -275,7 +275,7 @@ def _live_role(row: dict[str, Any]) -> LiveRole:
     memberships = tuple((role, grantor) for role, grantor in row.pop("memberships") or ())
     role = Role(
         **row,
-        search_path=tuple(_search_path(settings.get("search_path", ""))),
+        search_path=tuple(search_path_elements(settings.get("search_path", ""))),
         statement_timeout=_milliseconds(settings.get("statement_timeout", "0")),
         idle_in_transaction_session_timeout=_milliseconds(settings.get("idle_in_transaction_session_timeout", "0")),
     )
@@ -287,7 +287,7 @@ def _settings(listed: list[str] | None) -> dict[str, str]:
     return dict(setting.split("=", 1) for setting in listed or ())
 
 
-def _search_path(value: str) -> Iterable[str]:
+def search_path_elements(value: str) -> Iterable[str]:
     """The schemas of a search_path as PostgreSQL stores it: separated by commas, quoted where need be."""
     for name in _PATH_ELEMENT.findall(value):
         yield name[1:-1].replace('""', '"') if name.startswith('"') else name
@@ -303,7 +303,7 @@ def _query(name: str) -> str:
     return resources.files(__package__).joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
 
 
-def _trust_only_the_catalogs(connection: psycopg.Connection[Any]) -> None:
+def trust_only_the_catalogs(connection: psycopg.Connection[Any]) -> None:
     """From here on no function or operator that somebody else made in `public` is run as the admin."""
     with _lost_in_words(connection):
         connection.execute("SET search_path TO pg_catalog, pg_temp")

@@ -261,6 +261,17 @@ def remedy(template: str, *names: str | tuple[str, ...]) -> str:
     return f"{_compose(template, *identifiers).as_string()};"
 
 
+def call(function: str, *arguments: str | tuple[str, ...]) -> str:
+    """A query of one of PostgreSQL's own functions, as text; a tuple is a qualified name, quoted inside its literal."""
+    literals = (Literal(Identifier(*each).as_string() if isinstance(each, tuple) else each) for each in arguments)
+    return _compose(f"SELECT pg_catalog.{function}({{}})", SQL(", ").join(literals)).as_string()
+
+
+def filled(script: str, value: str) -> str:
+    """A script with a value as the literal in place of its `{}`."""
+    return _compose(script, Literal(value)).as_string()
+
+
 def _compose(template: str, *parts: Composable) -> Composed:
     return SQL(template).format(*parts)
 

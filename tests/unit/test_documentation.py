@@ -8,7 +8,7 @@ import pytest
 import typer.main
 from pydantic.fields import FieldInfo
 
-from golabs_infra import cli
+from golabs_infra import cli, cli_server
 from golabs_infra.config_keys import KEYS, AcceptedFinding, ServiceSettings
 from tests.support import REPOSITORY
 
@@ -30,7 +30,7 @@ def test_every_command_is_in_the_table(command: str) -> None:
     assert re.search(rf"^\| `golabs {command}\b", README, re.MULTILINE), command
 
 
-@pytest.mark.parametrize("command", _commands(cli.server_app))
+@pytest.mark.parametrize("command", _commands(cli_server.server_app))
 def test_every_server_command_is_in_the_table(command: str) -> None:
     (row,) = re.findall(r"^\| `golabs server .*$", README, re.MULTILINE)
     assert f"`{command}" in row or f"server {command}`" in row

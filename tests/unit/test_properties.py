@@ -215,7 +215,7 @@ def test_a_search_path_is_read_back_as_it_was_set(schemas: tuple[str, ...]) -> N
     stored = ", ".join(
         name if re.fullmatch("[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"' for name in schemas
     )
-    assert tuple(inspection._search_path(stored)) == schemas
+    assert tuple(inspection.search_path_elements(stored)) == schemas
 
 
 # ---- names

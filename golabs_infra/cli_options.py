@@ -1,0 +1,57 @@
+"""What the commands of `golabs` share: exit codes, options, and the checkout that a command is about."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .engines import EngineChoice
+from .errors import UsageError
+from .project import Project, find_project
+from .runs import Run
+
+EXIT_FAILED = 1
+EXIT_FOUND = 2
+EXIT_USAGE = 64
+
+Environment = Annotated[str, typer.Argument(metavar="ENV", help="The stack's name, such as tst.", show_default=False)]
+Engine = Annotated[EngineChoice, typer.Option("--engine", help="Which engine does the work.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON; progress goes to standard error.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask (disposable and keep environments only).")]
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What the options before the command say."""
+
+    project_folder: Path | None
+
+    @property
+    def project(self) -> Project:
+        """The checkout that the command is about."""
+        if self.project_folder is not None:
+            return find_project(self.project_folder.resolve())
+        here = Path.cwd()
+        try:
+            return find_project(here)
+        except UsageError:
+            installed = Path(__file__).resolve().parent.parent
+            if (installed / "Pulumi.yaml").is_file():
+                return find_project(installed)
+            raise
+
+    def run(self, environment: str, engine: EngineChoice, *, asks_cli: bool = False) -> Run:
+        """The command's view of an environment."""
+        return Run(self.project, environment, engine, os.environ, asks_cli)
+
+
+def invocation(context: typer.Context) -> Invocation:
+    """The options before the command."""
+    found = context.find_object(Invocation)
+    if found is None:
+        raise AssertionError("the callback sets it before any command")
+    return found

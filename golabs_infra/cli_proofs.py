@@ -1,0 +1,51 @@
+"""`golabs verify` and `golabs drift`: the proofs' commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .cli_options import EXIT_FOUND, AsJson, Environment, Yes, invocation
+from .console import Screen
+from .engines import EngineChoice
+from .errors import UsageError
+
+
+def verify(
+    context: typer.Context,
+    environment: Environment,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Also write a page for people, whole in one file.")
+    ] = None,
+    as_sql: Annotated[
+        bool, typer.Option("--sql", help="Print the SQL that mends what was found, as a psql script.")
+    ] = False,
+    no_login: Annotated[bool, typer.Option("--no-login", help="By the catalogs alone: log in as nobody.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Prove the isolation twice, by the catalogs and by logging in as every user. Exits with 2 if something is found."""
+    if as_sql and as_json:
+        raise UsageError("--sql and --json both want standard output", mend="use one of them")
+    from . import proving
+
+    run = invocation(context).run(environment, EngineChoice.DIRECT, asks_cli=True)
+    screen = Screen(as_json, aside=as_sql)
+    if not proving.verify(run, screen, page=html, as_sql=as_sql, login=not no_login):
+        raise typer.Exit(EXIT_FOUND)
+
+
+def drift(
+    context: typer.Context,
+    environment: Environment,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what may be mended by a command.")] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what on the server differs from the model, also what no engine sees. Exits with 2 if something is left."""
+    from . import proving
+
+    run = invocation(context).run(environment, EngineChoice.DIRECT, asks_cli=True)
+    if not proving.drift(run, Screen(as_json), mend=repair, yes=yes):
+        raise typer.Exit(EXIT_FOUND)

@@ -1,0 +1,57 @@
+"""`golabs server`: the embedded PostgreSQL of a checkout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .cli_options import AsJson, invocation
+from .console import Screen
+from .endpoint import EMBEDDED_PORT
+
+if TYPE_CHECKING:
+    from .server import EmbeddedServer, ServerStatus
+
+server_app = typer.Typer(help="The embedded PostgreSQL of this checkout.", no_args_is_help=True)
+
+
+@server_app.command("start")
+def server_start(
+    context: typer.Context,
+    port: Annotated[
+        int | None, typer.Option(help=f"TCP port on 127.0.0.1 [default: {EMBEDDED_PORT}]", min=1, max=65535)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start it, if it does not run."""
+    _show_status(_server(context, port).start(), as_json)
+
+
+@server_app.command("stop")
+def server_stop(context: typer.Context, as_json: AsJson = False) -> None:
+    """Stop it; its data stays."""
+    _show_status(_server(context).stop(), as_json)
+
+
+@server_app.command("status")
+def server_status(context: typer.Context, as_json: AsJson = False) -> None:
+    """Say whether it runs, and where."""
+    _show_status(_server(context).status(), as_json)
+
+
+def _server(context: typer.Context, port: int | None = None) -> EmbeddedServer:
+    from .server import EmbeddedServer
+
+    return EmbeddedServer(invocation(context).project.server_home, port=port)
+
+
+def _show_status(status: ServerStatus, as_json: bool) -> None:
+    screen = Screen(as_json)
+    if status.running:
+        screen.line(f"PostgreSQL {status.version} runs on {status.host}:{status.port} (process {status.pid})")
+        screen.line(f"admin {status.admin_user}, password in {status.admin_password_file}")
+    else:
+        screen.line("the embedded PostgreSQL does not run; golabs server start")
+    screen.line(f"data in {status.data_directory}")
+    screen.result(status.as_json())

@@ -1,0 +1,138 @@
+"""The SQL that mends what a proof has found: statements as text, valid for a superuser in the environment's database.
+
+Which finding gets which statement is the rules' business; only `sql` quotes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from .evidence import CatalogObject, DefaultEntry, Entry, Membership
+from .model import PUBLIC
+from .sql import remedy
+
+_GRANT_CLAUSE = {
+    "view": "TABLE",
+    "materialized view": "TABLE",
+    "foreign table": "TABLE",
+    "column": "TABLE",
+    "aggregate": "FUNCTION",
+    "domain": "TYPE",
+}
+"""What GRANT calls a kind of object, where it is not the kind's own word."""
+
+
+def words(privileges: Iterable[str]) -> str:
+    """Privileges as a statement and a finding list them: in alphabetical order."""
+    return ", ".join(sorted(privileges))
+
+
+def grantee_word(name: str) -> str:
+    """A grantee as findings name it."""
+    return "PUBLIC" if name == PUBLIC else name
+
+
+def _to(name: str) -> tuple[str, tuple[str, ...]]:
+    """The placeholder for a grantee, and what goes into it."""
+    return ("PUBLIC", ()) if name == PUBLIC else ("{}", (name,))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _named(item: CatalogObject) -> tuple[str, tuple[str | tuple[str, ...], ...]]:
+    """An object after its kind's word: the placeholder and the names."""
+    if item.kind == "large object":
+        return item.name, ()
+    if item.kind == "parameter":
+        return "{}", (tuple(item.name.split(".")),)
+    arguments = f"({_escaped(item.detail)})" if item.kind in ("function", "procedure", "aggregate") else ""
+    return "{}" + arguments, ((item.schema, item.name) if item.schema else item.name,)
+
+
+def _on(item: CatalogObject, privileges: Iterable[str]) -> tuple[str, tuple[str | tuple[str, ...], ...]]:
+    """`SELECT ON TABLE {}`, for columns `SELECT ({}) ON TABLE {}`."""
+    kind = _GRANT_CLAUSE.get(item.kind, item.kind.upper())
+    placeholder, names = _named(item)
+    if item.kind == "column":
+        listed = ", ".join(f"{word} ({{}})" for word in sorted(privileges))
+        return f"{listed} ON {kind} {placeholder}", (*(item.detail for _ in privileges), *names)
+    return f"{words(privileges)} ON {kind} {placeholder}", names
+
+
+def revoke(item: CatalogObject, entry: Entry, privileges: Collection[str]) -> tuple[str, ...]:
+    """Takes privileges that one entry gives. What a third role has handed on goes with that role's right to do so."""
+    root = _root(item, entry, privileges)
+    clause, names = _on(item, privileges)
+    if root is not entry:
+        from_, who = _to(root.grantee)
+        return (remedy(f"REVOKE GRANT OPTION FOR {clause} FROM {from_} CASCADE", *names, *who),)
+    from_, who = _to(entry.grantee)
+    cascade = " CASCADE" if entry.grantable & set(privileges) else ""
+    return (remedy(f"REVOKE {clause} FROM {from_}{cascade}", *names, *who),)
+
+
+def revoke_grant_option(item: CatalogObject, entry: Entry, privileges: Collection[str]) -> tuple[str, ...]:
+    """Takes the right to hand privileges on, with what was handed on."""
+    clause, names = _on(item, privileges)
+    from_, who = _to(_root(item, entry, privileges).grantee)
+    return (remedy(f"REVOKE GRANT OPTION FOR {clause} FROM {from_} CASCADE", *names, *who),)
+
+
+def _root(item: CatalogObject, entry: Entry, privileges: Collection[str]) -> Entry:
+    """The owner's own grant that an entry came of: itself, or the first of those who handed it on."""
+    seen = {entry.grantee}
+    while entry.grantor != item.owner and item.owner:
+        giver = next(
+            (
+                each
+                for each in item.entries
+                if each.grantee == entry.grantor and each.grantable & set(privileges) and each.grantee not in seen
+            ),
+            None,
+        )
+        if giver is None:
+            break
+        entry = giver
+        seen.add(entry.grantee)
+    return entry
+
+
+def grant(item: CatalogObject, grantee: str, privileges: Iterable[str]) -> tuple[str, ...]:
+    """Gives privileges on an object."""
+    clause, names = _on(item, list(privileges))
+    to, who = _to(grantee)
+    return (remedy(f"GRANT {clause} TO {to}", *names, *who),)
+
+
+def change_owner(item: CatalogObject, owner: str) -> tuple[str, ...]:
+    """Gives an object to another owner."""
+    placeholder, names = _named(item)
+    return (remedy(f"ALTER {item.kind.upper()} {placeholder} OWNER TO {{}}", *names, owner),)
+
+
+def close_default(entry: DefaultEntry, privileges: Collection[str]) -> tuple[str, ...]:
+    """Takes default privileges."""
+    cascade = " CASCADE" if entry.grantable & set(privileges) else ""
+    return (
+        _default(entry.owner, entry.schema, f"REVOKE {{}} FROM {{}}{cascade}", entry.kind, entry.grantee, privileges),
+    )
+
+
+def open_default(owner: str, schema: str, kind: str, grantee: str, privileges: Collection[str]) -> tuple[str, ...]:
+    """Gives default privileges."""
+    return (_default(owner, schema, "GRANT {} TO {}", kind, grantee, privileges),)
+
+
+def _default(owner: str, schema: str, action: str, kind: str, grantee: str, privileges: Collection[str]) -> str:
+    to, who = _to(grantee)
+    where, names = (" IN SCHEMA {}", (schema,)) if schema else ("", ())
+    what = action.format(f"{words(privileges)} ON {kind.upper()}", to)
+    return remedy(f"ALTER DEFAULT PRIVILEGES FOR ROLE {{}}{where} {what}", owner, *names, *who)
+
+
+def leave(membership: Membership) -> str:
+    """Ends a membership, as its grantor gave it."""
+    by, names = (" GRANTED BY {}", (membership.grantor,)) if membership.grantor is not None else ("", ())
+    return remedy(f"REVOKE {{}} FROM {{}}{by} CASCADE", membership.group, membership.member, *names)

@@ -1,0 +1,243 @@
+"""Logs in as every user of an environment and makes the attempts of `probes`; tells what the server said to each.
+
+Attempts are made inside of a transaction that is rolled back. In disposable environments each migration user makes a
+table first, which is dropped in the end whatever happens. What the results mean is judged elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from pydantic import SecretStr
+
+from .attempting import for_each, log_in, message_of, try_all
+from .attempts import SCRATCH_PREFIX, Observation, Outcome, Relation
+from .connecting import Refusal, RefusalReason
+from .endpoint import Endpoint
+from .model import Desired, Role
+from .probes import Program
+from .scratch import Scratch
+
+_FACTS = """
+SELECT session_user::pg_catalog.text, current_user::pg_catalog.text,
+       pg_catalog.current_setting('is_superuser'),
+       pg_catalog.current_setting('search_path'),
+       pg_catalog.current_setting('statement_timeout'),
+       pg_catalog.current_setting('idle_in_transaction_session_timeout'),
+       pg_catalog.current_setting('default_transaction_read_only'),
+       pg_catalog.current_setting('row_security'),
+       pg_catalog.current_setting('session_replication_role')
+"""
+_UNITS = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+@dataclass(frozen=True)
+class SessionFacts:
+    """What a user's session is like from its start. Timeouts in milliseconds; `search_path` as PostgreSQL writes it."""
+
+    session_user: str
+    current_user: str
+    is_superuser: bool
+    search_path: str
+    statement_timeout: int
+    idle_in_transaction_session_timeout: int
+    default_transaction_read_only: bool
+    row_security: bool
+    session_replication_role: str
+
+
+@dataclass(frozen=True)
+class Login:
+    """A user's login to the environment's database: the session's facts, or the refusal.
+
+    Both are None where the user was let in, and its session could not be asked (`message` says why).
+    """
+
+    user: str
+    password_asked: bool
+    facts: SessionFacts | None = None
+    refusal: Refusal | None = None
+    message: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the server let the user in."""
+        return self.refusal is None
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What was seen. A user that was not let in has no other observation than its logins.
+
+    `scratch` are the services with a table made for this; `without_scratch` says of others why not; `left_behind` are
+    the tables that could not be dropped. `unknown` are users whose password is not known: nothing was tried as them.
+    """
+
+    logins: tuple[Login, ...]
+    observations: tuple[Observation, ...]
+    unknown: tuple[str, ...]
+    scratch: tuple[str, ...]
+    without_scratch: Mapping[str, str]
+    left_behind: tuple[str, ...]
+    seconds: float
+
+
+def probe(
+    endpoint: Endpoint,
+    desired: Desired,
+    passwords: Mapping[str, SecretStr],
+    relations: Sequence[Relation],
+    *,
+    other_databases: Sequence[str] = (),
+    scratch: bool = False,
+    workers: int = 4,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Probed:
+    """Makes every attempt as every user whose password is known, with one connection at a time for each.
+
+    `progress` is called with the number of users that are done and their total. Without `scratch` nothing is made
+    anywhere. Raises ServerConnectionError where the server does not answer.
+    """
+    began = time.monotonic()
+    roles = [role for role in desired.roles if role.name in passwords]
+    tables = Scratch(endpoint, desired, passwords, workers)
+    with tables.kept() if scratch else nullcontext():
+        if scratch:  # their names are those of tables that may just have been removed
+            relations = [relation for relation in relations if not relation.name.startswith(SCRATCH_PREFIX)]
+        program = Program(
+            desired,
+            endpoint.admin_user,
+            relations,
+            scratch=dict.fromkeys(tables.made, tables.name),
+            passing=f"{tables.name}_passing" if scratch else "",
+        )
+        prober = _Prober(endpoint, desired.database.name, program, passwords, other_databases)
+        seen = for_each(prober, roles, workers, progress)
+    return Probed(
+        logins=tuple(login for login, _ in seen),
+        observations=tuple(observation for _, observations in seen for observation in observations),
+        unknown=tuple(role.name for role in desired.roles if role.name not in passwords),
+        scratch=tuple(service.name for service in desired.services if service.schema.name in tables.made),
+        without_scratch=dict(sorted(tables.refused.items())),
+        left_behind=tuple(sorted(tables.left_behind)),
+        seconds=time.monotonic() - began,
+    )
+
+
+class _Prober:
+    """Tries everything as one user after the other."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        database: str,
+        program: Program,
+        passwords: Mapping[str, SecretStr],
+        other_databases: Sequence[str],
+    ) -> None:
+        self._endpoint = endpoint
+        self._database = database
+        self._program = program
+        self._passwords = passwords
+        self._other_databases = other_databases
+
+    def __call__(self, role: Role) -> tuple[Login, list[Observation]]:
+        user = role.name
+        attempt = self._program.log_in(user)
+        session = log_in(self._endpoint, self._database, user, self._passwords[user])
+        if isinstance(session, Refusal):
+            login = Login(user, session.password_asked, refusal=session, message=session.message)
+            observations = [Observation(user, attempt, _of_own_login(session, role), session.message)]
+        else:
+            with closing(session):
+                login = _look(session, user)
+                observations = [Observation(user, attempt, Outcome.PERMITTED)]
+                observations += self._inside(session, user)
+        if login.refusal is None or login.refusal.reason is not RefusalReason.WRONG_PASSWORD:
+            observations += map(self._elsewhere, [user] * len(self._other_databases), self._other_databases)
+        return login, observations
+
+    def _inside(self, session: psycopg.Connection[Any], user: str) -> list[Observation]:
+        seen = try_all(session, user, self._program.first(user, session.info.server_version))
+        seen += try_all(session, user, self._program.further(user, seen))
+        doubtful = {
+            index: question
+            for index, each in enumerate(seen)
+            if each.outcome is Outcome.DENIED
+            and (question := self._program.asked(each.attempt))
+            and self._can_look_into(each.attempt.schema, seen)
+        }
+        answers = try_all(session, user, list(doubtful.values()))
+        for index, answer in zip(doubtful, answers, strict=True):
+            if answer.outcome is Outcome.PERMITTED:
+                detail = f"has the privilege, yet: {seen[index].detail}"
+                seen[index] = Observation(user, seen[index].attempt, Outcome.UNDECIDED, detail)
+        return seen
+
+    def _can_look_into(self, schema: str, seen: Iterable[Observation]) -> bool:
+        return any(
+            each.attempt.action == "use-schema" and each.attempt.schema == schema and each.outcome is Outcome.PERMITTED
+            for each in seen
+        )
+
+    def _elsewhere(self, user: str, database: str) -> Observation:
+        attempt = self._program.elsewhere(user, database)
+        session = log_in(self._endpoint, database, user, self._passwords[user])
+        if isinstance(session, Refusal):
+            by_privilege = session.reason in (RefusalReason.NO_CONNECT, RefusalReason.NO_LOGIN)
+            outcome = Outcome.DENIED if by_privilege else Outcome.UNDECIDED
+            return Observation(user, attempt, outcome, session.message)
+        session.close()
+        return Observation(user, attempt, Outcome.PERMITTED)
+
+
+def _of_own_login(refusal: Refusal, role: Role) -> Outcome:
+    """A service that is running may hold all connections that its user may have: that says nothing."""
+    match refusal.reason:
+        case RefusalReason.ROLE_FULL:
+            return Outcome.UNDECIDED if role.connection_limit > 0 else Outcome.DENIED
+        case RefusalReason.DATABASE_FULL | RefusalReason.SERVER_FULL | RefusalReason.OTHER:
+            return Outcome.UNDECIDED
+        case _:
+            return Outcome.DENIED
+
+
+def _look(session: psycopg.Connection[Any], user: str) -> Login:
+    asked = bool(session.pgconn.used_password)
+    try:
+        session.execute(b"SET client_encoding TO 'UTF8'")
+        row = session.execute(_FACTS.encode()).fetchone()
+    except psycopg.Error as error:
+        return Login(user, asked, message=message_of(error))
+    if row is None:
+        raise AssertionError("a SELECT without FROM gives a row")
+    named, current, superuser, path, statement, idle, read_only, row_security, replication = row
+    return Login(
+        user,
+        asked,
+        SessionFacts(
+            session_user=named,
+            current_user=current,
+            is_superuser=superuser == "on",
+            search_path=path,
+            statement_timeout=_milliseconds(statement),
+            idle_in_transaction_session_timeout=_milliseconds(idle),
+            default_transaction_read_only=read_only == "on",
+            row_security=row_security == "on",
+            session_replication_role=replication,
+        ),
+    )
+
+
+def _milliseconds(setting: str) -> int:
+    """A timeout as SHOW writes it: `0`, `30s`, `1500ms`."""
+    found = re.fullmatch(r"(\d+)(ms|s|min|h|d)?", setting)
+    if found is None:
+        raise AssertionError(f"{setting} is no timeout")
+    return int(found[1]) * _UNITS[found[2] or "ms"]
