@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from golabs_infra.endpoint import Endpoint
 from golabs_infra.project import Project
 from golabs_infra.toolchain import find_toolchain
 
+from .browser.chromium import chromium_version
 from .matrix.summary import summarize
 from .support import REPOSITORY, home_in_memory, make_project, running_server, wipe
 
@@ -55,22 +56,30 @@ def project(tmp_path: Path) -> Project:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """The lines that tell on which versions of PostgreSQL tests ran, and whether they had the real Pulumi CLI."""
+    """The lines that tell on which versions of PostgreSQL tests ran, and whether they had the real Pulumi CLI and a
+    browser."""
     summarize(terminalreporter, config)
-    terminalreporter.write_line(f"real Pulumi engine: {_engine_account(terminalreporter)}")
+    terminalreporter.write_line(f"real Pulumi engine: {_account(terminalreporter, 'engine', _pulumi_version)}")
+    terminalreporter.write_line(f"browser: {_account(terminalreporter, 'browser', chromium_version)}")
 
 
-def _engine_account(reporter: pytest.TerminalReporter) -> str:
+def _pulumi_version() -> str:
+    cli = find_toolchain(os.environ).cli
+    version = subprocess.run([str(cli), "version"], capture_output=True, text=True, check=False).stdout.strip()
+    return f"pulumi v{version.removeprefix('v')}"
+
+
+def _account(reporter: pytest.TerminalReporter, ring: str, version: Callable[[], str]) -> str:
+    """Whether the tests of a ring ran, which needs something that not every machine has: its version, or why not."""
+
     def reports(outcome: str) -> list[pytest.TestReport]:
-        return [report for report in reporter.getreports(outcome) if report.nodeid.startswith("tests/engine/")]
+        return [report for report in reporter.getreports(outcome) if report.nodeid.startswith(f"tests/{ring}/")]
 
     passed, failed, skipped = len(reports("passed")), len(reports("failed") + reports("error")), reports("skipped")
     if passed or failed:
-        cli = find_toolchain(os.environ).cli
-        version = subprocess.run([str(cli), "version"], capture_output=True, text=True, check=False).stdout.strip()
         counts = f"{passed} passed, {failed} failed" if failed else f"{passed} tests passed"
-        return f"ran: {counts} (pulumi v{version.removeprefix('v')})"
+        return f"ran: {counts} ({version()})"
     if skipped:
         reason = skipped[0].longrepr[2] if isinstance(skipped[0].longrepr, tuple) else "every test was skipped"
         return f"did not run: {reason.removeprefix('Skipped: ')}"
-    return "did not run: no test of tests/engine was selected"
+    return f"did not run: no test of tests/{ring} was selected"
