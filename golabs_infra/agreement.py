@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from .attempts import ACTIONS, Observation, Outcome
 from .authority import Authority
 from .connecting import RefusalReason
 from .evidence import Evidence
 from .expectation import Expectation, User
 from .findings import Finding, Severity
 from .inspection import search_path_elements
-from .attempts import ACTIONS, Observation, Outcome
 from .probing import Login, Probed
 from .rules_roles import password_finding
 
@@ -40,7 +40,7 @@ class Agreement:
         for observation in probed.observations:
             if observation.outcome is Outcome.UNDECIDED or self._is_told(observation, logins[observation.user]):
                 continue
-            yield from self._compare(observation)
+            yield from self._compare(observation, logins[observation.user])
 
     def _login(self, login: Login) -> Iterator[Finding]:
         user = self._expectation.users[login.user]
@@ -94,9 +94,11 @@ class Agreement:
             and refusal.reason in (RefusalReason.WRONG_PASSWORD, RefusalReason.HOST_REFUSED)
         )
 
-    def _predicted(self, observation: Observation) -> bool:
+    def _predicted(self, observation: Observation, login: Login) -> bool:
         user, attempt = observation.user, observation.attempt
-        has = all(self._authority.may(user, need) for need in attempt.needs)
+        # A setting may have made it another role from the beginning; SET ROLE asks who has logged in all the same.
+        acting = login.facts.current_user if login.facts else user
+        has = all(self._authority.may(user if need.kind == "role" else acting, need) for need in attempt.needs)
         if attempt.action not in ("log-in", "connect-elsewhere"):
             return has
         known = self._evidence.roles.get(user)
@@ -106,12 +108,12 @@ class Agreement:
         full = not known.superuser and 0 in (known.connection_limit, database.connection_limit)
         return has and not known.expired and not full and database.allows_connections
 
-    def _compare(self, observation: Observation) -> Iterator[Finding]:
+    def _compare(self, observation: Observation, login: Login) -> Iterator[Finding]:
         attempt, user = observation.attempt, self._expectation.users[observation.user]
         happened = observation.outcome is Outcome.PERMITTED
         told = f"{user.name} {ACTIONS[attempt.action]}: {attempt.object}"
         said = f" ({observation.detail})" if observation.detail else ""
-        if happened != self._predicted(observation):
+        if happened != self._predicted(observation, login):
             catalogs = "refused" if happened else "permitted"
             what = f"{told}: {observation.outcome}{said}, and by the catalogs it is {catalogs}"
             yield self._disagreement(user, attempt.action, attempt.object, what)

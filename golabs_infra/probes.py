@@ -129,6 +129,8 @@ class Program:
         owns = user == service.schema.owner
         yield from self._schema(user, schema)
         for relation in self._relations[schema]:
+            if owns and relation.kind == "f" and relation.owner != user:
+                continue  # an admin's: only that one can make a foreign table where nobody may use its server
             if relation.kind == "S":
                 actions: Sequence[str] = ("read-sequence",) if owns else tuple(SEQUENCE_ACTIONS)
             elif owns:

@@ -34,7 +34,7 @@ def database_findings(evidence: Evidence, expectation: Expectation, authority: A
     else:
         yield from _state(own)
         yield from _owner(own, evidence, expectation, authority)
-        yield from _privileges(own, expectation, authority)
+        yield from _privileges(own, evidence, expectation, authority)
         if evidence.inside:
             yield from _missing(evidence, expectation)
     for database in evidence.databases.values():
@@ -73,6 +73,8 @@ def _owner(own: Database, evidence: Evidence, expectation: Expectation, authorit
     user = expectation.users.get(own.owner)
     if user is None and own.owner in authority.above:
         return
+    # What the former owner is to have goes to the new one with all that it had.
+    wanted = expectation.privileges("database", "", own.owner)
     yield Finding(
         id=f"owner/{own.owner}",
         severity=Severity.HIGH if user is None else Severity.CRITICAL,
@@ -80,7 +82,10 @@ def _owner(own: Database, evidence: Evidence, expectation: Expectation, authorit
         who=own.owner,
         what=f"database {own.name} belongs to {own.owner}, who can undo every privilege on it",
         cause=f"{own.owner} made it, or it was given to {own.owner} by ALTER DATABASE ... OWNER TO",
-        statements=(remedy("ALTER DATABASE {} OWNER TO {}", own.name, evidence.cluster.admin),),
+        statements=(
+            remedy("ALTER DATABASE {} OWNER TO {}", own.name, evidence.cluster.admin),
+            *(grant(_as_object(own), own.owner, wanted) if wanted else ()),
+        ),
         service=user.service if user is not None else "",
     )
 
@@ -89,7 +94,7 @@ def _as_object(database: Database) -> CatalogObject:
     return CatalogObject("database", "", database.name, database.owner, entries=database.entries)
 
 
-def _privileges(own: Database, expectation: Expectation, authority: Authority) -> Iterator[Finding]:
+def _privileges(own: Database, evidence: Evidence, expectation: Expectation, authority: Authority) -> Iterator[Finding]:
     item = _as_object(own)
     for entry in own.entries:
         user = expectation.users.get(entry.grantee)
@@ -124,7 +129,7 @@ def _privileges(own: Database, expectation: Expectation, authority: Authority) -
     for user in expectation.users.values():
         has = {word for entry in own.entries if entry.grantee == user.name for word in entry.privileges}
         lacking = expectation.privileges("database", "", user.name) - has
-        if lacking and not user.leftover and user.name != own.owner:
+        if lacking and user.name in evidence.roles and not user.leftover and user.name != own.owner:
             yield Finding(
                 id=f"missing-privilege/{user.name}/{'+'.join(sorted(lacking))}",
                 severity=Severity.HIGH,

@@ -42,8 +42,11 @@ def default_findings(evidence: Evidence, expectation: Expectation, authority: Au
             excess |= entry.grantable & entry.privileges
             if excess:
                 yield _too_much(entry, excess, expectation)
+    schemas = {item.name for item in evidence.objects if item.kind == "schema"}
     for key, wanted in expectation.defaults.items():
         owner, schema, kind, grantee = key
+        if not {owner, grantee} <= evidence.roles.keys() or schema not in schemas:
+            continue  # that is the finding
         service = expectation.service_of(schema)
         lacking = wanted - has.get(key, frozenset())
         if lacking and service is not None and not expectation.is_gone(service.name):

@@ -10,10 +10,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from .authority import TABLE_KINDS, Authority
+from .authority import DATABASE_OWNER, TABLE_KINDS, Authority
 from .evidence import ROUTINES, CatalogObject, Entry, Evidence
 from .expectation import Expectation
 from .findings import Finding, Severity
+from .inspection import PUBLIC_CLOSED_VERSION
 from .mends import change_owner, grant, grantee_word, revoke, revoke_grant_option, words
 from .model import PUBLIC, PUBLIC_SCHEMA, ServiceModel
 
@@ -88,10 +89,15 @@ class ObjectRules:
             who=item.owner,
             what=f"{item.words} belongs to {item.owner} and not to {owner}, {effect}",
             cause=f"{item.owner} made it, or it was given to {item.owner} by ALTER ... OWNER TO",
-            statements=change_owner(item, owner),
+            statements=(*change_owner(item, owner), *self._again(item, service)),
             acts_as=owner,
             service=service.name,
         )
+
+    def _again(self, item: CatalogObject, service: ServiceModel) -> tuple[str, ...]:
+        """What a former owner is to have, which goes to the new one with all that it had."""
+        wanted = self.expectation.privileges(item.kind, service.schema.name, item.owner)
+        return grant(item, item.owner, wanted) if wanted else ()
 
     def _entry(self, item: CatalogObject, service: ServiceModel, entry: Entry) -> Iterator[Finding]:
         grantee, user = entry.grantee, self.expectation.users.get(entry.grantee)
@@ -158,7 +164,7 @@ class ObjectRules:
         expected[migration] = OWNERS_OWN.get(item.kind, frozenset()) if item.owner == migration else frozenset()
         for user, wanted in expected.items():
             lacking = wanted - has[user]
-            if lacking and (user != item.owner or user == migration):
+            if lacking and user in self.evidence.roles and (user != item.owner or user == migration):
                 yield self._lacking(item, user, lacking, service.name)
 
     def _lacking(self, item: CatalogObject, user: str, lacking: Collection[str], service: str) -> Finding:
@@ -197,11 +203,15 @@ class ObjectRules:
     def _given_elsewhere(self, item: CatalogObject, grantee: str) -> frozenset[str]:
         if item.kind == "schema":
             return self.expectation.privileges("schema", item.name, grantee)
-        return _PUBLIC_FROM_THE_BEGINNING.get(item.kind, frozenset()) if grantee == PUBLIC else frozenset()
+        # Of what PostgreSQL or an extension brought there are only the entries that it did not bring.
+        everybodys = grantee == PUBLIC and not item.brought
+        return _PUBLIC_FROM_THE_BEGINNING.get(item.kind, frozenset()) if everybodys else frozenset()
 
     def _owned_elsewhere(self, item: CatalogObject, service: str) -> Finding:
-        admin = self.evidence.cluster.admin
+        owner = self.evidence.cluster.admin
         high = item.kind == "schema" and item.name == PUBLIC_SCHEMA
+        if high and self.evidence.cluster.version_number >= PUBLIC_CLOSED_VERSION:
+            owner = DATABASE_OWNER
         return Finding(
             id=f"owner/{item.owner}",
             severity=Severity.HIGH if high else Severity.MEDIUM,
@@ -209,7 +219,7 @@ class ObjectRules:
             who=item.owner,
             what=f"{item.words} belongs to {item.owner}, who should own nothing outside of the schema {service}",
             cause=f"{item.owner} made it, or it was given to {item.owner} by ALTER ... OWNER TO",
-            statements=change_owner(item, admin),
+            statements=change_owner(item, owner),
             acts_as=item.owner,
             service=service,
         )

@@ -20,6 +20,7 @@ from pydantic import SecretStr
 
 from . import connections
 from .agreement import Agreement, reached
+from .attempts import Observation, Outcome, Relation
 from .authority import Authority
 from .catalog_proof import catalog_findings
 from .connecting import connect_admin
@@ -32,14 +33,13 @@ from .holdings import Holdings
 from .identity import recall_identity
 from .inspection import Cluster, PasswordProver, read_cluster, read_verifiers
 from .names import rebuilt_name
-from .attempts import Observation, Outcome, Relation
 from .probing import Probed, probe
-from .scratch import read_relations
 from .project import Project
 from .proofs import note_proofs, recall_proofs
 from .report import FORMAT, CatalogProof, LiveProof, Report, Target, entries
 from .rules_databases import ENVIRONMENTS
 from .rules_roles import password_finding
+from .scratch import read_relations
 from .settings import Settings
 
 Progress = Callable[[int, int], None]

@@ -1,5 +1,5 @@
 -- What in the given schemas belongs to somebody else than the owner given with each: relations (but for what follows
--- their owner: indexes, a column's own sequence), routines, types and domains. No extension's own.
+-- their owner: indexes, a column's own sequence), routines, types and domains. No extension's or range type's own.
 WITH expected AS (
     SELECT n.oid, n.nspname::text AS schema, e.owner
     FROM unnest(%(schemas)s::text[], %(owners)s::text[]) AS e (schema, owner)
@@ -32,6 +32,7 @@ FROM objects o
 JOIN expected x ON x.oid = o.namespace
 WHERE pg_get_userbyid(o.owner) <> x.owner
   AND NOT EXISTS (
-      SELECT FROM pg_depend e WHERE e.classid = o.class AND e.objid = o.oid AND e.objsubid = 0 AND e.deptype = 'e'
+      SELECT FROM pg_depend e WHERE e.classid = o.class AND e.objid = o.oid AND e.objsubid = 0
+        AND e.deptype IN ('e', 'i')  -- an extension's; a range type's constructors, which the server gives to itself
   )
 ORDER BY x.schema, o.kind, o.name, o.arguments

@@ -32,7 +32,8 @@ WITH namespaces AS (
            CASE p.prokind WHEN 'a' THEN pg_get_function_identity_arguments(p.oid) ELSE oidvectortypes(p.proargtypes) END,
            p.proowner, coalesce(p.proacl, acldefault('f', p.proowner)), s.system, p.prosecdef, false
     FROM pg_proc p JOIN namespaces s ON s.oid = p.pronamespace
-    WHERE NOT s.system OR p.proacl IS NOT NULL
+    WHERE (NOT s.system OR p.proacl IS NOT NULL) AND NOT EXISTS ( -- a range type's own, which the server gives to itself
+        SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
     UNION ALL
     SELECT 'pg_type'::regclass, t.oid, 0, CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END, s.name, t.typname::text, '',
            t.typowner, coalesce(t.typacl, acldefault('T', t.typowner)), s.system, false, false
