@@ -67,10 +67,9 @@ class Environment:
 
 
 @pytest.fixture(scope="module")
-def _whole(postgresql: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Environment]]:
+def _whole() -> list[Environment]:
     """Holds the environment, or nothing where a mutation could not be mended and it has to be made anew."""
-    made: list[Environment] = []
-    yield made
+    return []
 
 
 @pytest.fixture

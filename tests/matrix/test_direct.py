@@ -13,6 +13,8 @@ from golabs_infra.changes import CreateDatabase, CreateRole, SetPassword
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.errors import AdoptionError
 from golabs_infra.project import Project
+from golabs_infra.repairing import repair
+from golabs_infra.verification import Verifier
 
 from ..live import tools
 from ..live.catalog import row_versions, snapshot
@@ -304,3 +306,44 @@ def _golabs(project: Project, *words: str) -> object:
     with pytest.raises(SystemExit) as ended:
         cli.main(["--project", str(project.root), *words, *engine_words])
     return ended.value.code
+
+
+FOUND = {
+    "privilege/order_app_tst_user/SELECT": "GRANT SELECT ON billing.customer TO order_app_tst_user",
+    "privilege/PUBLIC/UPDATE": "GRANT UPDATE (name) ON billing.customer TO PUBLIC",
+    "membership/order_app_tst_user/catalog_app_tst_user": "GRANT catalog_app_tst_user TO order_app_tst_user",
+    "setting/billing_app_tst_user/search_path": "ALTER ROLE billing_app_tst_user SET search_path TO public",
+    "login/billing_migration_tst_user/NOLOGIN": "ALTER ROLE billing_migration_tst_user NOLOGIN",
+    "missing-privilege/catalog_app_tst_user/USAGE": "REVOKE USAGE ON SCHEMA catalog FROM catalog_app_tst_user",
+    "default-privilege/billing_migration_tst_user/PUBLIC/SELECT": (
+        "ALTER DEFAULT PRIVILEGES FOR ROLE billing_migration_tst_user IN SCHEMA billing GRANT SELECT ON TABLES TO PUBLIC"
+    ),
+    "owner/order_migration_tst_user": "ALTER VIEW billing.customer_name OWNER TO order_migration_tst_user",
+}
+
+
+def test_the_proofs_find_nothing_in_a_whole_environment_and_each_break_and_a_repair_mends_it(
+    deployed: Cell, project: Project
+) -> None:
+    verifier = Verifier(project, engine(project, deployed.admin).settings, deployed.admin)
+    clean = verifier.prove()
+    assert (clean.findings, clean.warnings) == ((), ())
+    assert clean.report.live is not None
+    assert (clean.report.live.logins, clean.report.live.undecided) == (2 * len(SERVICES), 0)
+    before = snapshot(deployed.server, DATABASE)
+    tools.as_superuser(deployed.server, *FOUND.values(), database=DATABASE)
+    if deployed.major < 16:
+        tools.as_superuser(deployed.server, "CREATE ROLE maker CREATEROLE")
+    found = verifier.prove().findings
+    expected = {*FOUND, *({"attribute/maker/CREATEROLE"} if deployed.major < 16 else ())}
+    assert {each.id for each in found} == expected
+    settings = engine(project, deployed.admin).settings
+    done = repair(deployed.admin, DATABASE, found, settings.policy, verifier.passwords())
+    left = [statement for each in done.left for statement in each.finding.statements]
+    assert deployed.limited or left == []
+    assert len(done.repaired) > len(done.left), done.left
+    tools.as_superuser(deployed.server, *left, database=DATABASE)
+    assert verifier.prove().findings == ()
+    if deployed.major < 16:
+        tools.as_superuser(deployed.server, "DROP ROLE maker")
+    assert snapshot(deployed.server, DATABASE) == before
