@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from .authority import OVERALL, TABLE_KINDS, Authority
 from .evidence import CatalogObject, Evidence
 from .expectation import Expectation
+from .findings import Finding
+from .mends import grantee_word
 from .model import PUBLIC, ServiceModel
-from .report import Holding, Reach, ServiceReport
+from .report import FindingName, Holding, Reach, ServiceReport
 from .rules_objects import OWNERS_OWN
 
 _SHOWN = {"schema": "schema", **dict.fromkeys(TABLE_KINDS, "tables"), "sequence": "sequences"}
 _EVERYTHING = "everything"
+_GIVING_MORE = frozenset({"membership", "attribute"})
+"""Rules whose findings let a role reach more than one service."""
+PUBLIC_WORD = grantee_word(PUBLIC)
 
 
 class Holdings:
@@ -94,9 +99,9 @@ class Holdings:
             name = "PUBLIC" if grantee == PUBLIC else grantee
             yield Holding(f"later {kind}", 1, name, tuple(sorted(expected)), tuple(sorted(has)))
 
-    def reach(self, tried: Iterable[tuple[str, str, str]]) -> tuple[Reach, ...]:
+    def reach(self, tried: Iterable[tuple[str, str, str]], findings: Sequence[Finding]) -> tuple[Reach, ...]:
         """The pairs of services that are not isolated, by the catalogs, and by what was `tried` at logins: user, schema
-        and action of each attempt that should not have been permitted."""
+        and action of each attempt that should not have been permitted. Each with the `findings` that tell why."""
         found: dict[tuple[str, str], set[str]] = defaultdict(set)
         names = [service.schema.name for service in self._expectation.desired.services]
         for user in self._expectation.users.values():
@@ -111,8 +116,20 @@ class Holdings:
             if schema != service and schema in names:
                 seen[service, schema].add(action)
         return tuple(
-            Reach(*pair, tuple(sorted(found[pair])), tuple(sorted(seen[pair])))
+            Reach(*pair, tuple(sorted(found[pair])), tuple(sorted(seen[pair])), self._why(*pair, findings))
             for pair in sorted(found.keys() | seen.keys())
+        )
+
+    def _why(self, service: str, into: str, findings: Sequence[Finding]) -> tuple[FindingName, ...]:
+        """The findings about whom the service's users are, or can become, that are about what is reached."""
+        users = [user.name for user in self._expectation.users.values() if user.service == service]
+        names = {PUBLIC_WORD, *(name for user in users for name in self._authority.reaches(user))}
+        return tuple(
+            sorted(
+                FindingName(each.id, each.object)
+                for each in findings
+                if each.who in names and (each.service == into or each.rule in _GIVING_MORE)
+            )
         )
 
     def _into(self, user: str, schemas: Iterable[str]) -> Iterator[tuple[str, set[str]]]:

@@ -102,15 +102,24 @@ class ServiceReport(_Reported):
     holdings: tuple[Holding, ...] = ()
 
 
+@dataclass(frozen=True, order=True)
+class FindingName(_Reported):
+    """What names a finding, as `accepted:` does."""
+
+    id: str
+    object: str
+
+
 @dataclass(frozen=True)
 class Reach(_Reported):
-    """A service whose users can do something in another service's schema: privileges by the catalogs, and the actions
-    that were permitted at their logins."""
+    """A service whose users can do something in another service's schema: privileges by the catalogs, the actions that
+    were permitted at their logins, and the findings that tell why."""
 
     service: str
     into: str
     privileges: tuple[str, ...]
     tried: tuple[str, ...] = ()
+    findings: tuple[FindingName, ...] = ()
 
 
 @dataclass(frozen=True)

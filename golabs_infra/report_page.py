@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -22,7 +21,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from .findings import Severity
-from .report import FindingEntry, Holding, Reach, Report, ServiceReport
+from .report import FindingEntry, FindingName, Holding, Reach, Report, ServiceReport
 from .wording import counted
 
 Mood = Literal["good", "warn", "bad"]
@@ -64,7 +63,7 @@ class Numbered:
 
 @dataclass(frozen=True)
 class Way:
-    """A pair of services that is not isolated: its number, what is reached, and the findings that seem to explain it."""
+    """A pair of services that is not isolated: its number, what is reached, and the findings that explain it."""
 
     number: int
     reach: Reach
@@ -142,10 +141,9 @@ class View:
     @property
     def ways(self) -> list[Way]:
         """Every pair of services that is not isolated, with what explains it."""
-        services = {each.name: each for each in self.report.services}
         numbered = self.numbered
         return [
-            Way(number, reach, tuple(each for each in numbered if _explains(each.entry, reach, services)))
+            Way(number, reach, tuple(each for each in numbered if _explains(each.entry, reach)))
             for number, reach in enumerate(self.report.reach, 1)
         ]
 
@@ -271,12 +269,8 @@ def _rank(numbered: Numbered) -> int:
     return numbered.entry.severity.rank
 
 
-def _explains(entry: FindingEntry, reach: Reach, services: Mapping[str, ServiceReport]) -> bool:
-    if entry.service != reach.into:
-        return False
-    service = services.get(reach.service)
-    users: Sequence[str] = (service.migration_user, service.app_user) if service else ()
-    return entry.who == "PUBLIC" or entry.who in users
+def _explains(entry: FindingEntry, reach: Reach) -> bool:
+    return FindingName(entry.id, entry.object) in reach.findings
 
 
 @cache

@@ -108,7 +108,7 @@ class Verdict:
             ),
             live=_live(self.probed, len(self.settings.services)),
             services=holdings.services(),
-            reach=holdings.reach(reached(self.probed.observations if self.probed else ())),
+            reach=holdings.reach(reached(self.probed.observations if self.probed else ()), self.findings),
             findings=entries(self.judged),
             warnings=self.warnings,
             seconds=round(self.seconds, 3),

@@ -1,7 +1,8 @@
-"""Reports as runs give them: for the tests of the page, and for the pictures in docs."""
+"""Reports as runs give them, for the tests of the page."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -10,6 +11,7 @@ from golabs_infra.report import (
     FORMAT,
     CatalogProof,
     FindingEntry,
+    FindingName,
     Holding,
     LiveProof,
     Reach,
@@ -98,8 +100,8 @@ def broken() -> Report:
         report,
         services=(billing, catalog, replace(order, holdings=tuple(holdings))),
         reach=(
-            Reach("catalog", "billing", ("SELECT",), ("SELECT",)),
-            Reach("order", "catalog", ("SELECT", "UPDATE"), ("SELECT", "UPDATE")),
+            explained(Reach("catalog", "billing", ("SELECT",), ("read",)), _FINDINGS),
+            explained(Reach("order", "catalog", ("SELECT", "UPDATE"), ("read", "update")), _FINDINGS),
         ),
         findings=_FINDINGS,
         warnings=(
@@ -132,7 +134,8 @@ def large(number: int, *, reached: bool = True) -> Report:
         for each in reach
     )
     services[1] = replace(services[1], retired=True)
-    return replace(report, services=tuple(services), reach=reach, findings=findings)
+    told = tuple(explained(each, findings) for each in reach)
+    return replace(report, services=tuple(services), reach=told, findings=findings)
 
 
 def hostile() -> Report:
@@ -155,6 +158,13 @@ def hostile() -> Report:
         findings=findings,
         warnings=(HOSTILE, "{{ 7 * 7 }}"),
     )
+
+
+def explained(reach: Reach, findings: Sequence[FindingEntry]) -> Reach:
+    """A reach with the findings about one of the service's users that are in the other schema."""
+    users = (f"{reach.service}_migration_tst_user", f"{reach.service}_app_tst_user")
+    why = (FindingName(each.id, each.object) for each in findings if each.who in users and each.service == reach.into)
+    return replace(reach, findings=tuple(why))
 
 
 _FINDINGS = (
