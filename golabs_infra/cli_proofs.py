@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .cli_options import EXIT_FOUND, AsJson, Environment, Yes, invocation
+from .cli_options import EXIT_FOUND, AsJson, Environment, invocation
 from .console import Screen
 from .engines import EngineChoice
 from .errors import UsageError
@@ -39,13 +39,12 @@ def verify(
 def drift(
     context: typer.Context,
     environment: Environment,
-    repair: Annotated[bool, typer.Option("--repair", help="Mend what may be mended by a command.")] = False,
-    yes: Yes = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Run the SQL that mends what a command may mend.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what on the server differs from the model, also what no engine sees. Exits with 2 if something is left."""
     from . import proving
 
     run = invocation(context).run(environment, EngineChoice.DIRECT, asks_cli=True)
-    if not proving.drift(run, Screen(as_json), mend=repair, yes=yes):
+    if not proving.drift(run, Screen(as_json), mend=repair):
         raise typer.Exit(EXIT_FOUND)

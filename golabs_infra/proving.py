@@ -26,7 +26,7 @@ def verify(run: Run, screen: Screen, *, page: Path | None, as_sql: bool, login: 
     _prepare(run, screen)
     verifier = Verifier(run.project, run.settings, run.endpoint)
     screen.line(f"verify: {run.database_in_words}")
-    verdict = verifier.prove(live=login, progress=lambda done, total: screen.progress("logged in as", done, total))
+    verdict = verifier.prove(live=login, progress=lambda done, total: screen.progress("users tried", done, total))
     report = verdict.report
     catalog, live = report.catalog, report.live
     screen.line(
@@ -58,7 +58,7 @@ def verify(run: Run, screen: Screen, *, page: Path | None, as_sql: bool, login: 
     return report.proven
 
 
-def drift(run: Run, screen: Screen, *, mend: bool, yes: bool) -> bool:
+def drift(run: Run, screen: Screen, *, mend: bool) -> bool:
     """What differs from the model, by the catalogs. Gives whether nothing is left that is not accepted.
 
     Raises PolicyError where a repair is not confirmed.
@@ -73,7 +73,7 @@ def drift(run: Run, screen: Screen, *, mend: bool, yes: bool) -> bool:
     found = verdict.judged
     repaired: Sequence[Finding] = ()
     if mend and verdict.open:
-        _confirm(run, screen, verdict, yes=yes)
+        _confirm(run, screen, verdict, verifier)
         passwords = verifier.passwords()
         screen.heading("repair")
         done = repair(
@@ -146,13 +146,12 @@ def _summary(findings: Sequence[Finding], noun: str = "finding") -> str:
     return f"{counted(len(findings), noun)}: {listed}"
 
 
-def _confirm(run: Run, screen: Screen, verdict: Verdict, *, yes: bool) -> None:
+def _confirm(run: Run, screen: Screen, verdict: Verdict, verifier: Verifier) -> None:
     """Guarded environments want the database's name, as for `up`, once what will be run was shown."""
     if not run.policy.confirms_up:
         return
     command = f"drift {run.environment} --repair"
-    confirmed = confirmed_by_variable(run, command, yes=yes)
-    verifier = Verifier(run.project, run.settings, run.endpoint)
+    confirmed = confirmed_by_variable(run, command, yes=False)
     ahead = [each for each in verdict.open if not reason_to_leave(each, run.policy, verifier.passwords())]
     if confirmed:
         screen.line(f"confirmed by {CONFIRMATION_VARIABLE}={run.database}")

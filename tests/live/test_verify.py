@@ -272,9 +272,9 @@ def test_in_a_guarded_environment_a_repair_wants_the_databases_name(
     assert stack.golabs("verify")[0] == 0
     stack.break_it(READ)
     broken = snapshot(server, "go-labs-prd")
-    for typed, words in (("no\n", ()), ("go-labs-tst\n", ()), ("", ()), ("", ("--yes",))):
+    for typed in ("no\n", "go-labs-tst\n", ""):
         monkeypatch.setattr("sys.stdin", io.StringIO(typed))
-        code, _, err = stack.golabs("drift", "--repair", *words)
+        code, _, err = stack.golabs("drift", "--repair")
         assert code == 1
         assert "confirm" in err
         assert "nothing was changed" in err
@@ -283,7 +283,7 @@ def test_in_a_guarded_environment_a_repair_wants_the_databases_name(
     assert stack.golabs("drift", "--repair")[0] == 0
     stack.break_it(READ)
     monkeypatch.setenv("GOLABS_CONFIRM", "go-labs-prd")
-    assert stack.golabs("drift", "--repair", "--yes")[0] == 0
+    assert stack.golabs("drift", "--repair")[0] == 0
     assert stack.golabs("verify")[0] == 0
 
 
