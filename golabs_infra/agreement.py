@@ -6,9 +6,10 @@ they don't, or where no rule explains what happened, that is a finding of its ow
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from .attempts import ACTIONS, Observation, Outcome
+from .attempts import ACTIONS, FULL, WAITED, Observation, Outcome
 from .authority import Authority
 from .connecting import RefusalReason
 from .evidence import Evidence
@@ -37,6 +38,8 @@ class Agreement:
         logins = {login.user: login for login in probed.logins}
         for login in probed.logins:
             yield from self._login(login)
+        yield from self._refused(probed.observations)
+        yield from self._untried(probed.observations)
         for observation in probed.observations:
             if observation.outcome is Outcome.UNDECIDED or self._is_told(observation, logins[observation.user]):
                 continue
@@ -54,6 +57,36 @@ class Agreement:
             yield password_finding(user, "PASSWORD NOT ASKED")
         if login.facts is not None:
             yield from self._session(user, login)
+
+    def _refused(self, observations: Iterable[Observation]) -> Iterator[Finding]:
+        """Users who were refused for a reason that no rule on the catalogs knows, and not because all was taken."""
+        for each in observations:
+            user = self._expectation.users[each.user]
+            refused = each.attempt.action == "log-in" and each.outcome is Outcome.UNDECIDED and each.state not in FULL
+            if refused and user.role.login and not self._database_found:
+                yield password_finding(user, "REFUSED", each.detail)
+
+    def _untried(self, observations: Iterable[Observation]) -> Iterator[Finding]:
+        """What a user should be able to do, and what fails for another reason than a lock."""
+        failed: dict[tuple[str, str], list[Observation]] = defaultdict(list)
+        for each in observations:
+            waited = each.state in WAITED | FULL
+            tried = each.outcome is Outcome.UNDECIDED and each.attempt.expected and each.attempt.schema
+            if tried and not waited and not self._is_explained(self._expectation.users[each.user], each.attempt.schema):
+                failed[each.user, each.detail].append(each)
+        for (name, detail), attempts in failed.items():
+            user, first = self._expectation.users[name], attempts[0].attempt
+            more = f" and {len(attempts) - 1} more" if len(attempts) > 1 else ""
+            yield Finding(
+                id=f"untried/{name}/{first.action}",
+                severity=Severity.HIGH,
+                object=first.object,
+                who=name,
+                what=f"{name} has the privilege, and could not {first.action} {first.object}{more}: {detail}",
+                cause="something beside privileges: a setting, a publication, a trigger, what a view is built on",
+                advice="see what the server says, mend that, and run golabs verify again",
+                service=user.service,
+            )
 
     def _session(self, user: User, login: Login) -> Iterator[Finding]:
         """What a session is like from its start, against the settings that the catalogs have."""

@@ -24,14 +24,13 @@ FREED_WITHIN_S = 1.0
 """How long a user's login waits for a connection to become free that it may have used itself a moment ago."""
 
 SAFE = f"""
-BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SET LOCAL search_path TO pg_catalog, pg_temp;
 SET LOCAL statement_timeout TO '{STATEMENT_TIMEOUT_S}s';
 SET LOCAL lock_timeout TO '{LOCK_TIMEOUT_MS}ms';
 SET LOCAL idle_in_transaction_session_timeout TO '60s';
 SET LOCAL row_security TO on;
 """
-"""Begins a transaction in which no function of the user's own search path is run, and nothing waits for long."""
+"""From here on no function of the user's own search path is run in a transaction, and nothing waits for long."""
 
 Result = TypeVar("Result")
 
@@ -46,6 +45,21 @@ def log_in(endpoint: Endpoint, database: str, user: str, password: SecretStr) ->
         if session.reason is not RefusalReason.ROLE_FULL or time.monotonic() > deadline:
             return session
         time.sleep(0.05)
+
+
+def beginning(session: psycopg.Connection[Any]) -> str:
+    """What begins a transaction as SAFE says. Only a standby has to have a read-only one. Raises psycopg.Error."""
+    return f"BEGIN ISOLATION LEVEL READ COMMITTED {'READ ONLY' if _is_standbys(session) else 'READ WRITE'};\n{SAFE}"
+
+
+def _is_standbys(session: psycopg.Connection[Any]) -> bool:
+    told = session.pgconn.parameter_status(b"in_hot_standby")
+    if told is not None:
+        return told == b"on"
+    try:  # before PostgreSQL 14 a server does not tell by itself
+        return session.execute(b"SELECT pg_catalog.pg_is_in_recovery()").fetchone() == (True,)
+    except psycopg.errors.InsufficientPrivilege:
+        return False
 
 
 def try_all(session: psycopg.Connection[Any], user: str, attempts: Sequence[Attempt]) -> list[Observation]:
@@ -71,7 +85,7 @@ def _cancelled(said: Iterable[str]) -> int:
 def _in_one_round(session: psycopg.Connection[Any], attempts: Sequence[Attempt]) -> list[str]:
     """An SQLSTATE and a message for each of the first attempts, none where the user can't run such a block."""
     listed = json.dumps([[each.statement, each.object, each.asks] for each in attempts])
-    script = f"{SAFE}{filled(_attempts_script(), listed)};\nROLLBACK;"
+    script = f"{beginning(session)}{filled(_attempts_script(), listed)};\nROLLBACK;"
     try:
         cursor = session.execute(script.encode())
         row = cursor.fetchone() if cursor.description else None
@@ -89,7 +103,7 @@ def _in_one_round(session: psycopg.Connection[Any], attempts: Sequence[Attempt])
 def _one_by_one(session: psycopg.Connection[Any], attempts: Iterable[Attempt]) -> list[str]:
     """As `_in_one_round`, with a round trip or more for each: for users that may not run what it takes."""
     said: list[str] = []
-    session.execute(SAFE.encode())
+    session.execute(beginning(session).encode())
     for attempt in attempts:
         session.execute(b"SAVEPOINT golabs")
         try:
@@ -106,15 +120,16 @@ def _one_by_one(session: psycopg.Connection[Any], attempts: Iterable[Attempt]) -
     return said
 
 
-def _understood(said: str) -> tuple[Outcome, str]:
+def _understood(said: str) -> tuple[Outcome, str, str]:
+    """The outcome, the detail and the SQLSTATE that an observation has."""
     state, _, message = said.partition(" ")
     match state:
         case "00000":
-            return Outcome.PERMITTED, ""
+            return Outcome.PERMITTED, "", ""
         case "42501":
-            return Outcome.DENIED, message
+            return Outcome.DENIED, message, state
         case _:
-            return Outcome.UNDECIDED, message or f"SQLSTATE {state}"
+            return Outcome.UNDECIDED, message or f"SQLSTATE {state}", state
 
 
 def message_of(error: psycopg.Error) -> str:

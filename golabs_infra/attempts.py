@@ -48,6 +48,13 @@ PREDEFINED_ROLES = {
 }
 """The server's own roles that reach everybody's data, each with the version that brought it."""
 
+WAITED = frozenset({"55P03"})
+"""The SQLSTATE of what somebody's lock has held up."""
+FULL = frozenset({"53300"})
+"""The SQLSTATE of a login for which the role, the database or the server had no connection left."""
+NO_SCHEMA = frozenset({"3F000"})
+"""The SQLSTATE of what was tried in a schema that is not there."""
+
 TABLE_ACTIONS = {
     "read": "SELECT",
     "insert": "INSERT",
@@ -90,12 +97,16 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Observation:
-    """What came of a user's attempt; `detail` is the server's message, empty where it said nothing."""
+    """What came of a user's attempt; `detail` is the server's message, empty where it said nothing.
+
+    `state` is the SQLSTATE (42501), empty where it was permitted or none is known.
+    """
 
     user: str
     attempt: Attempt
     outcome: Outcome
     detail: str = ""
+    state: str = ""
 
     @property
     def as_expected(self) -> bool:

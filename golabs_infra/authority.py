@@ -12,6 +12,7 @@ from functools import cached_property
 
 from .evidence import CatalogObject, Entry, Evidence, Membership
 from .model import PUBLIC
+from .names import parse_user_name
 
 MANAGED_ADMINS = frozenset({"rds_superuser", "cloudsqlsuperuser", "azure_pg_admin"})
 """What managed servers have in place of a superuser."""
@@ -33,6 +34,9 @@ POWERFUL = frozenset(
     }
 )
 """Predefined roles that reach beyond one's own objects."""
+
+OF_THE_MACHINE = frozenset({"pg_read_server_files", "pg_write_server_files", "pg_execute_server_program"})
+"""Predefined roles with which one gets at the server's files, and so at everybody's data, from any database."""
 
 TABLE_KINDS = frozenset({"table", "view", "materialized view", "foreign table"})
 """What the model and PostgreSQL's lists of privileges call a table."""
@@ -108,6 +112,10 @@ class Authority:
         of them. Whether one of them is a service's user is another question."""
         admins = {name for name, role in self._evidence.roles.items() if role.superuser}
         admins |= {self._evidence.cluster.admin, *(MANAGED_ADMINS & self._evidence.roles.keys())}
+        database = self._evidence.databases.get(self._evidence.database)
+        owner = self._evidence.roles.get(database.owner) if database is not None else None
+        if owner is not None and owner.create_role and not parse_user_name(owner.name):
+            admins.add(owner.name)  # another admin, who has provisioned it
         return frozenset(name for name in self._evidence.roles if self.reaches(name) & admins)
 
     @cached_property

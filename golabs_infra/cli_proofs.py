@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .cli_options import EXIT_FOUND, AsJson, Environment, invocation
+from .cli_options import EXIT_FAILED, EXIT_FOUND, AsJson, Environment, invocation
 from .console import Screen
 from .engines import EngineChoice
 from .errors import UsageError
+
+if TYPE_CHECKING:
+    from .proving import Conclusion
 
 
 def verify(
@@ -32,8 +35,7 @@ def verify(
 
     run = invocation(context).run(environment, EngineChoice.DIRECT, asks_cli=True)
     screen = Screen(as_json, aside=as_sql)
-    if not proving.verify(run, screen, page=html, as_sql=as_sql, login=not no_login):
-        raise typer.Exit(EXIT_FOUND)
+    _conclude(proving.verify(run, screen, page=html, as_sql=as_sql, login=not no_login))
 
 
 def drift(
@@ -46,5 +48,11 @@ def drift(
     from . import proving
 
     run = invocation(context).run(environment, EngineChoice.DIRECT, asks_cli=True)
-    if not proving.drift(run, Screen(as_json), mend=repair):
-        raise typer.Exit(EXIT_FOUND)
+    _conclude(proving.drift(run, Screen(as_json), mend=repair))
+
+
+def _conclude(conclusion: Conclusion) -> None:
+    """Exits with 2 where something was found, with 1 where nothing could be shown either way."""
+    codes = {conclusion.FOUND: EXIT_FOUND, conclusion.UNPROVEN: EXIT_FAILED}
+    if conclusion in codes:
+        raise typer.Exit(codes[conclusion])

@@ -24,6 +24,11 @@ _REFUSED_AFTERWARDS = re.compile(
     r"|database .* (does not exist|is not currently accepting connections)$)"
 )
 _NOT_UP = re.compile(r"^the database system is ")
+_NO_DATABASE = re.compile(r"^database .* does not exist$")
+_CLOSED = re.compile(r"^database .* is not currently accepting connections$")
+_FULL = re.compile(r"^(sorry, )?(too many clients|too many connections|remaining connection slots)")
+_SAID = re.compile(r"(?:FATAL:\s+|(?:\A|failed: )\S+: {2,})(.*)")
+"""What the server said, after its word for how bad that is. The word may be of any language; two spaces follow it."""
 
 
 class LoginAnswer(Enum):
@@ -50,25 +55,30 @@ class RefusalReason(StrEnum):
 
 
 _REASONS = (
-    (re.compile(r"authentication failed for user"), RefusalReason.WRONG_PASSWORD),
-    (re.compile(r"^role .* is not permitted to log in"), RefusalReason.NO_LOGIN),
-    (re.compile(r"^permission denied for database"), RefusalReason.NO_CONNECT),
-    (re.compile(r"^too many connections for role"), RefusalReason.ROLE_FULL),
-    (re.compile(r"^too many connections for database"), RefusalReason.DATABASE_FULL),
-    (re.compile(r"^(sorry, too many clients already|remaining connection slots)"), RefusalReason.SERVER_FULL),
-    (re.compile(r"^database .* is not currently accepting connections"), RefusalReason.CLOSED),
-    (re.compile(r"^database .* does not exist"), RefusalReason.NO_DATABASE),
-    (re.compile(r"^(no pg_hba\.conf entry|pg_hba\.conf rejects)"), RefusalReason.HOST_REFUSED),
+    (re.compile(r"authentication failed for user"), RefusalReason.WRONG_PASSWORD, "28P01"),
+    (re.compile(r"^role .* is not permitted to log in"), RefusalReason.NO_LOGIN, "28000"),
+    (re.compile(r"^permission denied for database"), RefusalReason.NO_CONNECT, "42501"),
+    (re.compile(r"^too many connections for role"), RefusalReason.ROLE_FULL, "53300"),
+    (re.compile(r"^too many connections for database"), RefusalReason.DATABASE_FULL, "53300"),
+    (re.compile(r"^(sorry, too many clients already|remaining connection slots)"), RefusalReason.SERVER_FULL, "53300"),
+    (re.compile(r"^database .* is not currently accepting connections"), RefusalReason.CLOSED, "55000"),
+    (re.compile(r"^database .* does not exist"), RefusalReason.NO_DATABASE, "3D000"),
+    (re.compile(r"^(no pg_hba\.conf entry|pg_hba\.conf rejects)"), RefusalReason.HOST_REFUSED, "28000"),
 )
+"""libpq gives the words of a refusal, and not its SQLSTATE."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A login that the server refused: why, in its own words too, and whether it had asked for the password by then."""
+    """A login that the server refused: why, in its own words too, and whether it had asked for the password by then.
+
+    `state` is the SQLSTATE, empty for another reason.
+    """
 
     reason: RefusalReason
     message: str
     password_asked: bool
+    state: str = ""
 
 
 def connect_admin(endpoint: Endpoint, database: str | None = None) -> psycopg.Connection[Any]:
@@ -108,8 +118,10 @@ def connect_user(
         said = _said_by_the_server(error)
         if not said or _NOT_UP.search(said):
             raise _explained(error, endpoint, database, user) from error
-        reason = next((reason for pattern, reason in _REASONS if pattern.search(said)), RefusalReason.OTHER)
-        return Refusal(reason, said, error.pgconn is not None and error.pgconn.used_password)
+        known = ((reason, state) for pattern, reason, state in _REASONS if pattern.search(said))
+        reason, state = next(known, (RefusalReason.OTHER, ""))
+        asked = error.pgconn is not None and error.pgconn.used_password
+        return Refusal(reason, said, asked, error.sqlstate or state)
 
 
 def _connect(endpoint: Endpoint, database: str, user: str, password: SecretStr) -> psycopg.Connection[Any]:
@@ -140,7 +152,7 @@ def _open(endpoint: Endpoint, database: str, user: str, password: SecretStr) -> 
 
 def _said_by_the_server(error: psycopg.OperationalError) -> str:
     """The server's own words, empty where it said none; the last of them where a host has several addresses."""
-    found: list[str] = re.findall(r"FATAL:\s+(.*)", str(error))
+    found: list[str] = _SAID.findall(str(error))
     return found[-1] if found else ""
 
 
@@ -150,6 +162,17 @@ def _explained(error: psycopg.OperationalError, endpoint: Endpoint, database: st
     unquoted = re.sub(r'"[^"]*"', "", str(error))  # hosts, files and databases may be called anything
     if "password authentication failed" in said:
         what, mend = f"the server refuses the password of {user}", "pulumi config set --secret adminPassword"
+    elif _NOT_UP.search(said):
+        what, mend = f"PostgreSQL is not ready: {said}", "wait until it is, and run this again"
+    elif said.startswith("terminating connection") or "closed the connection unexpectedly" in unquoted:
+        what = f"the server ended the connection{f': {said}' if said else ''}"
+        mend = "see that it runs (its log says what happened), and run this again"
+    elif _FULL.search(said):
+        what, mend = said, "close connections that nobody needs, or raise max_connections, and run this again"
+    elif _NO_DATABASE.search(said) and database != endpoint.admin_database:
+        what, mend = said, "it is gone or was never made: golabs up makes it"
+    elif _CLOSED.search(said):
+        what, mend = said, "somebody has closed it; to open it, as its owner: ALTER DATABASE ... ALLOW_CONNECTIONS true"
     elif said:
         what, mend = said, "check host, port, adminUser and adminDatabase in the stack's configuration"
     elif "SSL" in unquoted or "certificate" in unquoted:

@@ -1,7 +1,8 @@
 """What `golabs` shows: lines as work goes on, tables at the end, JSON for programs. Used by `cli` alone.
 
 Results go to standard output, progress and errors to standard error, so that `--json` can be piped. A terminal gets
-colours, from rich; a file or a pipe plain text, which starts and prints several times faster.
+colours, from rich; a file or a pipe plain text, which starts and prints several times faster. What people are shown may
+hold names from a server: characters that would do something on a terminal are written out. A closed stream takes all.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+import unicodedata
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -31,12 +33,61 @@ _MANY = 20
 """From so many steps on progress is told where there is no terminal, in quarters."""
 
 
+def visible(text: str) -> str:
+    r"""The text with every character that is not printed, but newline and tab, as an escape: `\x1b`, `\u202e`.
+
+    >>> print(visible("a\x1b[2Jb\u202ec é"))
+    a\x1b[2Jb\u202ec é
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each
+        if each.isprintable() or each in "\n\t" or unicodedata.category(each) == "Zs"
+        else each.encode("unicode_escape").decode()
+        for each in text
+    )
+
+
+@cache
+def _nowhere() -> TextIO:
+    """A stream that takes all. From here on no file that is opened takes the place of a standard stream that is closed."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # which takes the lowest number that is free
+    return open(os.devnull, "w", encoding="utf-8")  # until the process ends, as the stream that it stands for
+
+
+class _Cursor:
+    """Where progress has left a line unfinished. There is one terminal, whatever writes to it, on whichever stream."""
+
+    def __init__(self) -> None:
+        self._left_on: TextIO | None = None
+
+    def leave(self, stream: TextIO) -> None:
+        """The line has no end yet."""
+        self._left_on = stream
+
+    def end_line(self) -> None:
+        """What follows begins on a line of its own."""
+        left, self._left_on = self._left_on, None
+        if left is not None and left is sys.stderr:
+            left.write("\n")
+            left.flush()
+
+
+_CURSOR = _Cursor()
+
+
 class _Output:
     """One of the two streams: coloured on a terminal, plain elsewhere. Nothing is cut or wrapped to a width."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self.is_terminal = stream.isatty() or bool(os.environ.get("FORCE_COLOR"))
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream = _nowhere() if stream is None else stream
+        self.is_tty = stream.isatty()
+        self.is_terminal = self.is_tty or bool(os.environ.get("FORCE_COLOR"))
 
     @cached_property
     def _console(self) -> Console:
@@ -46,20 +97,38 @@ class _Output:
 
     def line(self, *parts: tuple[str, str]) -> None:
         """Texts of a line, each with its style."""
+        shown = [(visible(text), style) for text, style in parts]
         if self.is_terminal:
             from rich.text import Text
 
-            self._console.print(Text.assemble(*parts))
+            _CURSOR.end_line()
+            self._console.print(Text.assemble(*shown))
         else:
-            self.raw("".join(text for text, _ in parts))
+            self.raw("".join(text for text, _ in shown))
 
     def raw(self, text: str) -> None:
         """The text as it is, and a line's end."""
+        _CURSOR.end_line()
         self._stream.write(f"{text}\n")
+        self._stream.flush()
+
+    def begin(self, text: str) -> None:
+        """The text, with more to come on its line."""
+        _CURSOR.end_line()
+        self._stream.write(text)
+        self._stream.flush()
+
+    def over(self, text: str, *, last: bool) -> None:
+        """The text instead of the one before, on a line that goes on until the last one."""
+        self._stream.write(f"\r{text}")
+        _CURSOR.leave(self._stream)
+        if last:
+            _CURSOR.end_line()
         self._stream.flush()
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table, as wide as the terminal lets it be or as its texts are."""
+        columns, *rows = ([visible(cell) for cell in row] for row in (columns, *rows))
         if self.is_terminal:
             from rich.table import Table
             from rich.text import Text
@@ -67,6 +136,7 @@ class _Output:
             table = Table(*columns, box=None, pad_edge=False, header_style="bold")
             for row in rows:
                 table.add_row(*(Text(cell) for cell in row))
+            _CURSOR.end_line()
             self._console.print(table, soft_wrap=False)
             return
         lines = [tuple(columns), *(tuple(row) for row in rows)]
@@ -86,6 +156,8 @@ class Screen:
         self._aside = as_json or aside
         self._out = _Output(sys.stdout)
         self._err = _Output(sys.stderr)
+        if sys.stdin is None:
+            _nowhere()
 
     @property
     def _account(self) -> _Output:
@@ -109,12 +181,10 @@ class Screen:
 
     def progress(self, text: str, done: int, total: int) -> None:
         """How far a long piece of work is: a line that is written over on a terminal, one in a while elsewhere."""
-        if sys.stderr.isatty():
-            end = "\n" if done == total else ""
-            sys.stderr.write(f"\r{text}: {done} of {total}{end}")
-            sys.stderr.flush()
+        if self._err.is_tty:
+            self._err.over(visible(f"{text}: {done} of {total}"), last=done == total)
         elif total >= _MANY and done * 4 // total > (done - 1) * 4 // total:
-            self._err.raw(f"{text}: {done} of {total}")
+            self._err.line((f"{text}: {done} of {total}", ""))
 
     def warning(self, text: str) -> None:
         """Something to know that stops nothing."""
@@ -139,6 +209,5 @@ class Screen:
 
     def ask(self, question: str) -> str:
         """What the user types; empty where there is nobody to ask."""
-        sys.stderr.write(f"{question} ")
-        sys.stderr.flush()
-        return sys.stdin.readline().strip()
+        self._err.begin(f"{visible(question)} ")
+        return sys.stdin.readline().strip() if sys.stdin is not None else ""

@@ -109,8 +109,10 @@ def in_words(kind: str, schema: str, name: str, detail: str = "") -> str:
 
 
 def _quoted(name: str) -> str:
-    doubled = name.replace('"', '""')
-    return name if _PLAIN.fullmatch(name) else f'"{doubled}"'
+    if _PLAIN.fullmatch(name):
+        return name
+    shown = "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in name)
+    return '"' + shown.replace('"', '""') + '"'
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,11 @@ class SecuredTable:
 
 @dataclass(frozen=True, order=True)
 class Bridge:
-    """What ties a table to another schema: `trigger`, `inheritance` or `foreign key`, and what it leads to there."""
+    """What ties something to another schema: a `trigger`, `inheritance`, a `foreign key`, or a `call` of a function there.
+
+    `name` is the trigger's, the constraint's, or what calls (`view`, `default of total`, ...); `strong`: it is a partition,
+    a foreign key that changes rows, a function that runs with its owner's rights.
+    """
 
     kind: str
     schema: str
@@ -168,7 +174,17 @@ class Bridge:
     name: str
     other: str
     target: str
-    partition: bool = False
+    strong: bool = False
+
+
+@dataclass(frozen=True, order=True)
+class EventTrigger:
+    """A function that is run at other people's commands, superusers' among them."""
+
+    name: str
+    function: str
+    owner: str
+    enabled: bool
 
 
 @dataclass(frozen=True)
@@ -187,6 +203,7 @@ class Evidence:
     settings: tuple[Setting, ...] = ()
     secured: tuple[SecuredTable, ...] = ()
     bridges: tuple[Bridge, ...] = ()
+    event_triggers: tuple[EventTrigger, ...] = ()
     extensions: frozenset[Extension] = frozenset()
     passwordless: frozenset[str] = field(default_factory=frozenset)
     """Users without a password, as far as the admin may know."""
@@ -199,7 +216,7 @@ class Evidence:
 
 
 _OF_THE_SERVER = ("roles", "memberships", "databases")
-_OF_THE_DATABASE = ("objects", "defaults", "settings", "row_security", "bridges")
+_OF_THE_DATABASE = ("objects", "defaults", "settings", "row_security", "bridges", "event_triggers")
 
 
 def read_evidence(
@@ -233,6 +250,7 @@ def read_evidence(
         ),
         secured=tuple(_secured(row) for row in rows["row_security"]),
         bridges=tuple(Bridge(**row) for row in rows["bridges"]),
+        event_triggers=tuple(EventTrigger(**row) for row in rows["event_triggers"]),
         extensions=frozenset(Extension(**row) for row in read_rows(connection, "extensions"))
         if inside
         else frozenset(),

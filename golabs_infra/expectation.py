@@ -12,8 +12,9 @@ from functools import cached_property
 
 from .authority import TABLE_KINDS
 from .config_keys import ServiceSettings
-from .model import Desired, Role, ServiceModel, expand
-from .names import EXTENSIONS_SCHEMA, parse_user_name
+from .evidence import Evidence
+from .model import PUBLIC, Desired, Role, ServiceModel, expand
+from .names import EXTENSIONS_SCHEMA, parse_user_name, service_name_problem
 from .settings import Settings
 
 
@@ -39,7 +40,14 @@ class Expectation:
         self.desired: Desired = expand(settings)
         known = {service.name for service in settings.services}
         parsed = [parts for name in roles if (parts := parse_user_name(name))]
-        gone = sorted({each.service for each in parsed if each.environment == settings.environment} - known)
+        gone = sorted(
+            {
+                each.service
+                for each in parsed
+                if each.environment == settings.environment and not service_name_problem(each.service, each.environment)
+            }
+            - known
+        )
         leftover = tuple(ServiceSettings(name=name) for name in gone)
         self._services: dict[str, ServiceModel] = {
             service.name: service
@@ -91,3 +99,14 @@ class Expectation:
     def shared_schemas(self) -> frozenset[str]:
         """Schemas that all users meet: public, and that of extensions where there is one."""
         return frozenset({"public", *(schema.name for schema in self.desired.database.schemas)} | {EXTENSIONS_SCHEMA})
+
+
+def entered_schemas(evidence: Evidence, expectation: Expectation) -> frozenset[str]:
+    """The schemas whose names PUBLIC or a service's user can use."""
+    holders = {PUBLIC, *expectation.users}
+    return frozenset(
+        item.name
+        for item in evidence.objects
+        if item.kind == "schema"
+        and any("USAGE" in entry.privileges and entry.grantee in holders for entry in item.entries)
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -40,8 +42,13 @@ def prepare_private(folder: Path, text: str, *, durable: bool = True) -> str:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Puts `content` into a file in one step; it keeps its mode and owner. A new one gets 0644; a link's target is meant."""
-    path = path.resolve()
+    """Puts `content` into a file in one step; it keeps its mode and owner. A new one gets 0644; a link's target is meant.
+
+    Raises OSError before anything is written where something else than a file is there (a folder, a device), or one
+    that we may not write to.
+    """
+    path = Path(os.path.realpath(path))
+    before = _replaceable(path)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -49,8 +56,7 @@ def replace_file(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         mode = 0o644
-        if path.exists():
-            before = path.stat()
+        if before is not None:
             mode = before.st_mode & 0o7777
             with suppress(PermissionError):  # only root may give files away
                 os.chown(temporary, before.st_uid, before.st_gid)
@@ -59,6 +65,19 @@ def replace_file(path: Path, content: bytes) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def _replaceable(path: Path) -> os.stat_result | None:
+    """What the file at `path` is like; None where there is none. Raises OSError where it is not to be replaced."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    if not os.access(path, os.W_OK):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    return found
 
 
 def remove_leftovers(folder: Path) -> None:

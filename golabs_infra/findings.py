@@ -5,11 +5,11 @@ Pure values. A finding's `id` and `object` are stable from run to run: `accepted
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from fnmatch import fnmatchcase
 
 from .config_keys import AcceptedFinding
 
@@ -41,7 +41,7 @@ class Finding:
     `id` is rule, who and what, joined by slashes: `privilege/reporting/SELECT`; `object` is in PostgreSQL's words:
     `table billing.invoice`. `cause` tells how it came about. `statements` mend it, as a superuser in the environment's
     database; the owner whose rights are enough stands in `acts_as`. `advice` is what to do where no SQL is enough.
-    `service` is whose object it is, empty for what all share.
+    `service` is whose object it is, empty for what all share. `beyond`: to mend it changes more than this environment.
     """
 
     id: str
@@ -54,6 +54,7 @@ class Finding:
     acts_as: str = ""
     advice: str = ""
     service: str = ""
+    beyond: bool = False
 
     @property
     def rule(self) -> str:
@@ -88,7 +89,12 @@ def judge(
 
 
 def _accepts(entry: AcceptedFinding, finding: Finding) -> bool:
-    return fnmatchcase(finding.id, entry.id) and fnmatchcase(finding.object, entry.object)
+    return _matches(entry.id, finding.id) and _matches(entry.object, finding.object)
+
+
+def _matches(pattern: str, text: str) -> bool:
+    """Whether a text is as a pattern says, in which `*` stands for anything, and everything else for itself."""
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None
 
 
 def _stale(

@@ -305,18 +305,19 @@ def _query(name: str) -> str:
 
 def trust_only_the_catalogs(connection: psycopg.Connection[Any]) -> None:
     """From here on no function or operator that somebody else made in `public` is run as the admin."""
-    with _lost_in_words(connection):
+    with lost_in_words(connection):
         connection.execute("SET search_path TO pg_catalog, pg_temp")
 
 
 def read_rows(connection: psycopg.Connection[Any], query: str, **parameters: object) -> list[dict[str, Any]]:
     """What a query of `queries/` gives. Raises ServerConnectionError where the connection is lost."""
-    with _lost_in_words(connection), connection.cursor(row_factory=dict_row) as cursor:
+    with lost_in_words(connection), connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(_query(query).encode(), parameters or None).fetchall()
 
 
 @contextmanager
-def _lost_in_words(connection: psycopg.Connection[Any]) -> Iterator[None]:
+def lost_in_words(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Whatever the server answers to the admin with an error, or not at all, is one ServerConnectionError."""
     try:
         yield
     except psycopg.errors.InsufficientPrivilege as error:

@@ -5,11 +5,12 @@ Which finding gets which statement is the rules' business; only `sql` quotes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 
 from .evidence import CatalogObject, DefaultEntry, Entry, Membership
 from .model import PUBLIC
-from .sql import remedy
+from .sql import quoted, remedy
 
 _GRANT_CLAUSE = {
     "view": "TABLE",
@@ -27,9 +28,13 @@ def words(privileges: Iterable[str]) -> str:
     return ", ".join(sorted(privileges))
 
 
+UNKNOWN = "unknown (OID="
+"""How PostgreSQL calls a role that is gone and still in a list of privileges."""
+
+
 def grantee_word(name: str) -> str:
-    """A grantee as findings name it."""
-    return "PUBLIC" if name == PUBLIC else name
+    """A grantee as findings name it; a role that is called PUBLIC is quoted."""
+    return "PUBLIC" if name == PUBLIC else f'"{name}"' if name == "PUBLIC" else name
 
 
 def _to(name: str) -> tuple[str, tuple[str, ...]]:
@@ -37,8 +42,10 @@ def _to(name: str) -> tuple[str, tuple[str, ...]]:
     return ("PUBLIC", ()) if name == PUBLIC else ("{}", (name,))
 
 
-def _escaped(text: str) -> str:
-    return text.replace("{", "{{").replace("}", "}}")
+def _escaped(arguments: str) -> str:
+    """A routine's arguments as the server writes them, for a template; each quoted name on one line."""
+    one_line = re.sub(r'"(?:[^"]|"")*"', lambda found: quoted(found[0][1:-1].replace('""', '"')), arguments)
+    return one_line.replace("{", "{{").replace("}", "}}")
 
 
 def _named(item: CatalogObject) -> tuple[str, tuple[str | tuple[str, ...], ...]]:
@@ -62,9 +69,16 @@ def _on(item: CatalogObject, privileges: Iterable[str]) -> tuple[str, tuple[str 
 
 
 def revoke(item: CatalogObject, entry: Entry, privileges: Collection[str]) -> tuple[str, ...]:
-    """Takes privileges that one entry gives. What a third role has handed on goes with that role's right to do so."""
+    """Takes privileges that one entry gives. What a third role has handed on goes with that role's right to do so; where
+    it had that from elsewhere, such as a column's from the table's, only it can take it back."""
+    if entry.grantee.startswith(UNKNOWN):
+        return ()  # nothing that names it is a statement
     root = _root(item, entry, privileges)
     clause, names = _on(item, privileges)
+    if root is entry and item.owner and entry.grantor != item.owner:
+        from_, who = _to(entry.grantee)
+        take = remedy(f"REVOKE {clause} FROM {from_} CASCADE", *names, *who)
+        return (remedy("SET ROLE {}", entry.grantor), take, "RESET ROLE;")
     if root is not entry:
         from_, who = _to(root.grantee)
         return (remedy(f"REVOKE GRANT OPTION FOR {clause} FROM {from_} CASCADE", *names, *who),)

@@ -6,18 +6,17 @@ table first, which is dropped in the end whatever happens. What the results mean
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
 from pydantic import SecretStr
 
-from .attempting import for_each, log_in, message_of, try_all
-from .attempts import SCRATCH_PREFIX, Observation, Outcome, Relation
+from .attempting import for_each, log_in, try_all
+from .attempts import NO_SCHEMA, SCRATCH_PREFIX, Observation, Outcome, Relation
 from .connecting import Refusal, RefusalReason
 from .endpoint import Endpoint
 from .model import Desired, Role
@@ -27,43 +26,31 @@ from .scratch import Scratch
 _FACTS = """
 SELECT session_user::pg_catalog.text, current_user::pg_catalog.text,
        pg_catalog.current_setting('is_superuser'),
-       pg_catalog.current_setting('search_path'),
-       pg_catalog.current_setting('statement_timeout'),
-       pg_catalog.current_setting('idle_in_transaction_session_timeout'),
-       pg_catalog.current_setting('default_transaction_read_only'),
-       pg_catalog.current_setting('row_security'),
-       pg_catalog.current_setting('session_replication_role')
+       pg_catalog.current_setting('search_path')
 """
-_UNITS = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 @dataclass(frozen=True)
 class SessionFacts:
-    """What a user's session is like from its start. Timeouts in milliseconds; `search_path` as PostgreSQL writes it."""
+    """What a user's session is like from its start; `search_path` as PostgreSQL writes it."""
 
     session_user: str
     current_user: str
     is_superuser: bool
     search_path: str
-    statement_timeout: int
-    idle_in_transaction_session_timeout: int
-    default_transaction_read_only: bool
-    row_security: bool
-    session_replication_role: str
 
 
 @dataclass(frozen=True)
 class Login:
     """A user's login to the environment's database: the session's facts, or the refusal.
 
-    Both are None where the user was let in, and its session could not be asked (`message` says why).
+    Both are None where the user was let in, and its session was lost before it could be asked.
     """
 
     user: str
     password_asked: bool
     facts: SessionFacts | None = None
     refusal: Refusal | None = None
-    message: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -75,13 +62,12 @@ class Login:
 class Probed:
     """What was seen. A user that was not let in has no other observation than its logins.
 
-    `scratch` are the services with a table made for this; `without_scratch` says of others why not; `left_behind` are
-    the tables that could not be dropped. `unknown` are users whose password is not known: nothing was tried as them.
+    `scratch` are the services with a table made for this; `without_scratch` says of others that are not retired why
+    not; `left_behind` are the tables that could not be dropped.
     """
 
     logins: tuple[Login, ...]
     observations: tuple[Observation, ...]
-    unknown: tuple[str, ...]
     scratch: tuple[str, ...]
     without_scratch: Mapping[str, str]
     left_behind: tuple[str, ...]
@@ -122,7 +108,6 @@ def probe(
     return Probed(
         logins=tuple(login for login, _ in seen),
         observations=tuple(observation for _, observations in seen for observation in observations),
-        unknown=tuple(role.name for role in desired.roles if role.name not in passwords),
         scratch=tuple(service.name for service in desired.services if service.schema.name in tables.made),
         without_scratch=dict(sorted(tables.refused.items())),
         left_behind=tuple(sorted(tables.left_behind)),
@@ -152,20 +137,22 @@ class _Prober:
         attempt = self._program.log_in(user)
         session = log_in(self._endpoint, self._database, user, self._passwords[user])
         if isinstance(session, Refusal):
-            login = Login(user, session.password_asked, refusal=session, message=session.message)
-            observations = [Observation(user, attempt, _of_own_login(session, role), session.message)]
+            login = Login(user, session.password_asked, refusal=session)
+            observations = [Observation(user, attempt, _of_own_login(session, role), session.message, session.state)]
         else:
             with closing(session):
+                version = session.info.server_version
                 login = _look(session, user)
                 observations = [Observation(user, attempt, Outcome.PERMITTED)]
-                observations += self._inside(session, user)
+                observations += self._inside(session, user, version)
         if login.refusal is None or login.refusal.reason is not RefusalReason.WRONG_PASSWORD:
             observations += map(self._elsewhere, [user] * len(self._other_databases), self._other_databases)
         return login, observations
 
-    def _inside(self, session: psycopg.Connection[Any], user: str) -> list[Observation]:
-        seen = try_all(session, user, self._program.first(user, session.info.server_version))
+    def _inside(self, session: psycopg.Connection[Any], user: str, version: int) -> list[Observation]:
+        seen = try_all(session, user, self._program.first(user, version))
         seen += try_all(session, user, self._program.further(user, seen))
+        seen = [each for each in seen if not _of_nothing(each)]
         doubtful = {
             index: question
             for index, each in enumerate(seen)
@@ -177,7 +164,7 @@ class _Prober:
         for index, answer in zip(doubtful, answers, strict=True):
             if answer.outcome is Outcome.PERMITTED:
                 detail = f"has the privilege, yet: {seen[index].detail}"
-                seen[index] = Observation(user, seen[index].attempt, Outcome.UNDECIDED, detail)
+                seen[index] = replace(seen[index], outcome=Outcome.UNDECIDED, detail=detail)
         return seen
 
     def _can_look_into(self, schema: str, seen: Iterable[Observation]) -> bool:
@@ -192,7 +179,7 @@ class _Prober:
         if isinstance(session, Refusal):
             by_privilege = session.reason in (RefusalReason.NO_CONNECT, RefusalReason.NO_LOGIN)
             outcome = Outcome.DENIED if by_privilege else Outcome.UNDECIDED
-            return Observation(user, attempt, outcome, session.message)
+            return Observation(user, attempt, outcome, session.message, session.state)
         session.close()
         return Observation(user, attempt, Outcome.PERMITTED)
 
@@ -208,36 +195,22 @@ def _of_own_login(refusal: Refusal, role: Role) -> Outcome:
             return Outcome.DENIED
 
 
+def _of_nothing(observation: Observation) -> bool:
+    """Whether a schema was tried that nobody is to use and that is not there, as a `public` that was dropped."""
+    attempt = observation.attempt
+    return (
+        observation.state in NO_SCHEMA and attempt.action in ("use-schema", "create-in-schema") and not attempt.expected
+    )
+
+
 def _look(session: psycopg.Connection[Any], user: str) -> Login:
     asked = bool(session.pgconn.used_password)
     try:
         session.execute(b"SET client_encoding TO 'UTF8'")
         row = session.execute(_FACTS.encode()).fetchone()
-    except psycopg.Error as error:
-        return Login(user, asked, message=message_of(error))
+    except psycopg.Error:
+        return Login(user, asked)
     if row is None:
         raise AssertionError("a SELECT without FROM gives a row")
-    named, current, superuser, path, statement, idle, read_only, row_security, replication = row
-    return Login(
-        user,
-        asked,
-        SessionFacts(
-            session_user=named,
-            current_user=current,
-            is_superuser=superuser == "on",
-            search_path=path,
-            statement_timeout=_milliseconds(statement),
-            idle_in_transaction_session_timeout=_milliseconds(idle),
-            default_transaction_read_only=read_only == "on",
-            row_security=row_security == "on",
-            session_replication_role=replication,
-        ),
-    )
-
-
-def _milliseconds(setting: str) -> int:
-    """A timeout as SHOW writes it: `0`, `30s`, `1500ms`."""
-    found = re.fullmatch(r"(\d+)(ms|s|min|h|d)?", setting)
-    if found is None:
-        raise AssertionError(f"{setting} is no timeout")
-    return int(found[1]) * _UNITS[found[2] or "ms"]
+    named, current, superuser, path = row
+    return Login(user, asked, SessionFacts(named, current, superuser == "on", path))

@@ -58,6 +58,8 @@ class LiveProof(_Reported):
     """How much was tried by logging in. Every attempt was permitted, denied, or could not be decided (a lock, a limit).
 
     `pairs` are the pairs of services that were tried, `scratch` tells whether tables were made for it, and dropped.
+    `unproven` are the undecided ones that leave the isolation open: a user that could not log in, something that should
+    have been denied.
     """
 
     logins: int
@@ -68,6 +70,7 @@ class LiveProof(_Reported):
     pairs: int
     scratch: bool
     seconds: float
+    unproven: int = 0
 
 
 @dataclass(frozen=True)
@@ -166,8 +169,8 @@ class Report(_Reported):
 
     @property
     def proven(self) -> bool:
-        """Whether nothing was found that is not accepted."""
-        return not self.open
+        """Whether nothing was found that is not accepted, and no login has left the isolation open."""
+        return not self.open and not (self.live and self.live.unproven)
 
     @property
     def pairs(self) -> int:

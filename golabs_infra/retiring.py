@@ -7,8 +7,6 @@ put back to the byte where nothing was changed after all.
 from __future__ import annotations
 
 import difflib
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +17,7 @@ from .changes import Change
 from .config_keys import ServiceSettings
 from .console import Screen
 from .errors import GolabsError, RetirementError, UsageError
+from .interrupting import killed_is_interrupted
 from .retirement import Preflight, close_sessions, look_before_retirement, sessions_left
 from .runs import Run
 from .sessions import Session, in_words
@@ -63,7 +62,7 @@ def retire(run: Run, screen: Screen, asked: Retirement) -> None:
         question = f"retire {service} in {run.database_in_words}: no logins, no privileges, its data kept?"
     account.confirm_retirement(asked.yes, question, asked.command(environment))
     changed = replace(run)
-    with _killed_is_interrupted():
+    with killed_is_interrupted():
         with _written(run, asked) as document:
             account.go_on_with(changed)
             ahead = changed.direct.converge_service(service, apply=False)
@@ -186,19 +185,6 @@ def _is_untouched(run: Run, asked: Retirement, ahead: tuple[Change, ...]) -> boo
         return run.is_direct and run.direct.converge_service(asked.service, apply=False) == ahead
     except (GolabsError, KeyboardInterrupt):
         return False
-
-
-@contextmanager
-def _killed_is_interrupted() -> Iterator[None]:
-    """A kill (SIGTERM) is taken like Ctrl-C: it must not leave the file changed without a word."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _end_sessions(run: Run, asked: Retirement) -> tuple[Session, ...]:

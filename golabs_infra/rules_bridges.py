@@ -7,13 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .authority import Authority
-from .evidence import ROUTINES, Bridge, CatalogObject, Entry, Evidence, RowPolicy, SecuredTable, in_words
+from .authority import TABLE_KINDS, Authority
+from .evidence import (
+    ROUTINES,
+    Bridge,
+    CatalogObject,
+    Entry,
+    EventTrigger,
+    Evidence,
+    RowPolicy,
+    SecuredTable,
+    in_words,
+)
 from .expectation import Expectation
 from .findings import Finding, Severity
 from .mends import revoke
 from .model import PUBLIC, ServiceModel
 from .sql import remedy
+
+_COMMANDS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
 def bridge_findings(evidence: Evidence, expectation: Expectation, authority: Authority) -> Iterator[Finding]:
@@ -21,11 +33,16 @@ def bridge_findings(evidence: Evidence, expectation: Expectation, authority: Aut
     entered = _entered(evidence, expectation, authority)
     for item in evidence.objects:
         yield from _definer(item, expectation, authority, entered)
+    owners = {(item.schema, item.name): item.owner for item in evidence.objects if item.kind in TABLE_KINDS}
     for bridge in evidence.bridges:
         service = expectation.service_of(bridge.schema)
         other = expectation.service_of(bridge.other)
         if service is not None or other is not None:
-            yield from _bridge(bridge, service, other)
+            owner = owners.get((bridge.schema, bridge.relation), "")
+            yield from _bridge(bridge, service, other, owner)
+    for trigger in evidence.event_triggers:
+        if trigger.enabled and trigger.owner not in authority.above - expectation.users.keys():
+            yield _event_trigger(trigger, expectation)
     for table in evidence.secured:
         service = expectation.service_of(table.schema)
         if service is not None and service.app.login and not expectation.is_gone(service.name):
@@ -76,11 +93,49 @@ def _definer(
     )
 
 
-def _bridge(bridge: Bridge, service: ServiceModel | None, other: ServiceModel | None) -> Iterator[Finding]:
+def _event_trigger(trigger: EventTrigger, expectation: Expectation) -> Finding:
+    user = expectation.users.get(trigger.owner)
+    return Finding(
+        id=f"event-trigger/{trigger.owner}",
+        severity=Severity.CRITICAL,
+        object=in_words("event trigger", "", trigger.name),
+        who=trigger.owner,
+        what=f"event trigger {trigger.name} runs {trigger.function}, which {trigger.owner} can replace, at other roles' "
+        "commands and with their rights, a superuser's too",
+        cause="CREATE EVENT TRIGGER by a superuser, on a function that is somebody else's",
+        statements=(remedy("DROP EVENT TRIGGER {}", trigger.name),),
+        service=user.service if user is not None else "",
+    )
+
+
+def _call(bridge: Bridge, service: ServiceModel | None, other: ServiceModel | None) -> Finding:
+    """Whoever may use what calls a function, has it run, also without a privilege on the function's schema."""
+    caller, function = (
+        in_words("", bridge.schema, bridge.relation).strip(),
+        in_words("", bridge.other, bridge.target).strip(),
+    )
+    told = f"{bridge.name} of {caller}"
+    rights = ", with its owner's rights" if bridge.strong else ""
+    affected = service or other
+    return Finding(
+        id=f"call/{bridge.other}",
+        severity=Severity.CRITICAL,
+        object=told,
+        who=bridge.other,
+        what=f"{told} calls {function} of schema {bridge.other}{rights}: what that does, or shows, is in others' hands",
+        cause="it was made while its maker could use the other schema; what was made then stays",
+        advice=f"drop {told}, or have it call a function of schema {bridge.schema}",
+        service=affected.name if affected is not None else "",
+    )
+
+
+def _bridge(bridge: Bridge, service: ServiceModel | None, other: ServiceModel | None, owner: str) -> Iterator[Finding]:
     table = in_words("table", bridge.schema, bridge.relation)
     relation, target = (bridge.schema, bridge.relation), (bridge.other, bridge.target)
     far, name = table.removeprefix("table "), in_words("", bridge.other, bridge.target).strip()
     match bridge.kind:
+        case "call":
+            yield _call(bridge, service, other)
         case "trigger" if service is not None:
             yield Finding(
                 id=f"trigger/{bridge.other}",
@@ -98,49 +153,52 @@ def _bridge(bridge: Bridge, service: ServiceModel | None, other: ServiceModel | 
             inherit = remedy("ALTER TABLE {} NO INHERIT {}", relation, target)
             yield Finding(
                 id=f"inheritance/{bridge.other}",
-                severity=Severity.CRITICAL,
+                severity=Severity.MEDIUM if owner in _own(service, other) else Severity.CRITICAL,
                 object=table,
                 who=bridge.other,
-                what=f"{table} is a {'partition' if bridge.partition else 'child'} of {name}: who may read that, reads this",
-                cause="PARTITION OF, or ATTACH PARTITION"
-                if bridge.partition
-                else "INHERITS, or ALTER TABLE ... INHERIT",
-                statements=(detach if bridge.partition else inherit,),
-                acts_as=other.migration.name if other is not None and bridge.partition else "",
+                what=f"{table} is a {'partition' if bridge.strong else 'child'} of {name}: who may read that, reads this",
+                cause="PARTITION OF, or ATTACH PARTITION" if bridge.strong else "INHERITS, or ALTER TABLE ... INHERIT",
+                statements=(detach if bridge.strong else inherit,),
+                acts_as=other.migration.name if other is not None and bridge.strong else "",
                 service=service.name if service is not None else "",
             )
-        case "foreign key" if service is not None:
+        case "foreign key":
+            told = "and changes here when that is changed there" if bridge.strong else "and tells which keys are there"
             yield Finding(
                 id=f"foreign-key/{bridge.other}",
-                severity=Severity.LOW,
+                severity=Severity.HIGH if bridge.strong or service is None else Severity.LOW,
                 object=f"{in_words('constraint', '', bridge.name)} on {far}",
                 who=bridge.other,
-                what=f"a foreign key of {table} depends on {name}, and tells which keys are there",
+                what=f"a foreign key of {table} depends on {name}, which it keeps from being changed freely, {told}",
                 cause="ADD FOREIGN KEY by who had REFERENCES on the other table",
                 statements=(remedy("ALTER TABLE {} DROP CONSTRAINT {}", relation, bridge.name),),
-                acts_as=service.migration.name,
-                service=service.name,
+                acts_as=service.migration.name if service is not None else "",
+                service=service.name if service is not None else other.name if other is not None else "",
             )
+
+
+def _own(service: ServiceModel | None, other: ServiceModel | None) -> set[str]:
+    """Who may own both ends where only one of the schemas is a service's: its migration user."""
+    return {each.migration.name for each in (service, other) if each is not None} if not (service and other) else set()
 
 
 def _row_security(table: SecuredTable, service: ServiceModel, authority: Authority) -> Iterator[Finding]:
-    users = [service.app, *([service.migration] if table.forced else [])]
+    users = [service.app, *([service.migration] if table.forced and not table.policies else [])]
     for role in users:
         policies = [
             policy for policy in table.policies if set(policy.roles) & (authority.inherited(role.name) | {PUBLIC})
         ]
-        reading = [policy for policy in policies if policy.command in ("ALL", "SELECT")]
-        closing = [policy for policy in reading if policy.closed and not policy.permissive]
-        opening = [policy for policy in reading if policy.permissive and not policy.closed]
-        if opening and not closing:
+        shut = [command for command in _COMMANDS if not _lets(policies, command)]
+        if not shut:
             continue
+        closing = [policy for policy in policies if policy.closed and not policy.permissive]
         words = in_words("table", table.schema, table.name)
         yield Finding(
             id=f"row-security/{role.name}",
             severity=Severity.HIGH,
             object=words,
             who=role.name,
-            what=f"row security hides every row of {words} from {role.name}",
+            what=f"row security lets {role.name} {', '.join(shut)} no row of {words}",
             cause=_cause(closing),
             statements=_opened(table, closing),
             acts_as=service.migration.name,
@@ -148,10 +206,18 @@ def _row_security(table: SecuredTable, service: ServiceModel, authority: Authori
         )
 
 
+def _lets(policies: list[RowPolicy], command: str) -> bool:
+    """Whether some row can pass, as far as the policies' texts tell."""
+    asked = [policy for policy in policies if policy.command in ("ALL", command)]
+    return any(each.permissive and not each.closed for each in asked) and not any(
+        each.closed and not each.permissive for each in asked
+    )
+
+
 def _cause(closing: list[RowPolicy]) -> str:
     if closing:
         return f"the restrictive policy {', '.join(policy.name for policy in closing)}, which lets no row pass"
-    return "ENABLE ROW LEVEL SECURITY, and no policy that lets it read anything"
+    return "ENABLE ROW LEVEL SECURITY, and no policy that lets it do so"
 
 
 def _opened(table: SecuredTable, closing: list[RowPolicy]) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def _owner(own: Database, evidence: Evidence, expectation: Expectation, authorit
     wanted = expectation.privileges("database", "", own.owner)
     yield Finding(
         id=f"owner/{own.owner}",
-        severity=Severity.HIGH if user is None else Severity.CRITICAL,
+        severity=Severity.MEDIUM if user is None else Severity.CRITICAL,
         object=f"database {own.name}",
         who=own.owner,
         what=f"database {own.name} belongs to {own.owner}, who can undo every privilege on it",
@@ -87,6 +87,7 @@ def _owner(own: Database, evidence: Evidence, expectation: Expectation, authorit
             *(grant(_as_object(own), own.owner, wanted) if wanted else ()),
         ),
         service=user.service if user is not None else "",
+        beyond=user is None,  # whoever else owns it, does so on purpose
     )
 
 
@@ -190,6 +191,7 @@ def _another(database: Database, evidence: Evidence, expectation: Expectation) -
             cause=f"it was given to {user.name} by ALTER DATABASE ... OWNER TO",
             statements=(remedy("ALTER DATABASE {} OWNER TO {}", database.name, evidence.cluster.admin),),
             service=user.service,
+            beyond=True,
         )
     for entry in database.entries:
         holder = expectation.users.get(entry.grantee)
@@ -207,4 +209,5 @@ def _another(database: Database, evidence: Evidence, expectation: Expectation) -
             cause=f"granted by {entry.grantor}",
             statements=revoke(_as_object(database), entry, entry.privileges),
             service=holder.service if holder is not None else "",
+            beyond=everybody,
         )

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 from .authority import Authority
 from .evidence import DefaultEntry, Evidence, Setting
-from .expectation import Expectation, User
+from .expectation import Expectation, User, entered_schemas
 from .findings import Finding, Severity
 from .mends import close_default, grantee_word, open_default, words
 from .model import PUBLIC
@@ -21,22 +21,26 @@ REDIRECTING = frozenset(
     {
         *("search_path", "role", "session_authorization", "session_replication_role", "row_security"),
         *("default_transaction_read_only", "transaction_read_only", "lo_compat_privileges", "allow_system_table_mods"),
-        *("local_preload_libraries", "session_preload_libraries", "dynamic_library_path", "jit_provider"),
-        *("default_tablespace", "temp_tablespaces", "lock_timeout", "transaction_timeout", *TIMEOUTS),
+        *("local_preload_libraries", "dynamic_library_path", "exit_on_error", "default_transaction_isolation"),
+        *("idle_session_timeout", "lock_timeout", "transaction_timeout", *TIMEOUTS),
     }
 )
 """Settings that change what a session may do, sees or runs. Every other one is tuning, and left alone."""
 
+_DBAS_OWN = frozenset({"lock_timeout", "transaction_timeout", "idle_session_timeout", "default_transaction_isolation"})
+"""Of these, what a DBA may well set for a whole database."""
+
 
 def default_findings(evidence: Evidence, expectation: Expectation, authority: Authority) -> Iterator[Finding]:
     """Default privileges: too many, too few, and what an owner will lack on its own."""
+    entered = entered_schemas(evidence, expectation)
     has: dict[tuple[str, str, str, str], frozenset[str]] = {}
     for entry in evidence.defaults:
         key = entry.owner, entry.schema, entry.kind, entry.grantee
         has[key] = entry.privileges
         if entry.lost:
             yield from _lost(entry, expectation)
-        if entry.grantee != entry.owner and _concerns(entry, expectation, authority):
+        if entry.grantee != entry.owner and _concerns(entry, expectation, authority, entered):
             expected = _expected(entry, expectation)
             excess = entry.privileges - expected
             excess |= entry.grantable & entry.privileges
@@ -57,12 +61,13 @@ def _where(schema: str, kind: str) -> str:
     return f"default privileges on {kind} in schema {schema}" if schema else f"default privileges on {kind}"
 
 
-def _concerns(entry: DefaultEntry, expectation: Expectation, authority: Authority) -> bool:
+def _concerns(entry: DefaultEntry, expectation: Expectation, authority: Authority, entered: frozenset[str]) -> bool:
     """Whether anything of the environment will be given by it: into a service's schema, by a user, or to one."""
     if entry.grantee in authority.above and entry.grantee not in expectation.users:
         return False
     ours = expectation.service_of(entry.schema) is not None or entry.owner in expectation.users
-    return ours or entry.grantee in expectation.users or entry.grantee == PUBLIC
+    reached = not entry.schema or entry.schema in entered
+    return ours or entry.grantee in expectation.users or (entry.grantee == PUBLIC and reached)
 
 
 def _expected(entry: DefaultEntry, expectation: Expectation) -> frozenset[str]:
@@ -144,7 +149,7 @@ def setting_findings(evidence: Evidence, expectation: Expectation) -> Iterator[F
         modelled = setting.name in ("search_path", *TIMEOUTS)
         if holder is not None and not holder.leftover and not (modelled and not setting.database):
             yield _of_a_user(setting, holder)
-        elif not setting.role:
+        elif not setting.role and setting.name not in _DBAS_OWN:
             yield _of_everybody(setting)
 
 
@@ -206,4 +211,5 @@ def _of_everybody(setting: Setting) -> Finding:
         what=f"sessions of {who} begin with {setting.name} = {setting.value} here, where nothing else is set for them",
         cause=f"ALTER {'DATABASE' if setting.database else 'ROLE ALL'} SET {setting.name}",
         statements=(mend,),
+        beyond=not setting.database,
     )

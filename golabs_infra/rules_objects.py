@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 from .authority import DATABASE_OWNER, TABLE_KINDS, Authority
 from .evidence import ROUTINES, CatalogObject, Entry, Evidence
-from .expectation import Expectation
+from .expectation import Expectation, entered_schemas
 from .findings import Finding, Severity
 from .inspection import PUBLIC_CLOSED_VERSION
 from .mends import change_owner, grant, grantee_word, revoke, revoke_grant_option, words
 from .model import PUBLIC, PUBLIC_SCHEMA, ServiceModel
+from .names import EXTENSIONS_SCHEMA
 
 OWNERS_OWN = {
     "schema": frozenset({"CREATE", "USAGE"}),
@@ -34,6 +35,12 @@ _PUBLIC_FROM_THE_BEGINNING = {
 }
 
 
+_EVERYBODYS_SECRETS = frozenset(
+    {"pg_authid", "pg_largeobject", "pg_statistic", "pg_user_mapping", "pg_read_file", "pg_read_binary_file"}
+)
+"""What of the server's own shows every service's data, or its passwords' verifiers, to whoever has it."""
+
+
 @dataclass(frozen=True)
 class ObjectRules:
     """The rules on one environment's objects."""
@@ -44,23 +51,27 @@ class ObjectRules:
 
     def findings(self) -> Iterator[Finding]:
         """Everything about owners and privileges."""
-        entered = frozenset(item.name for item in self.evidence.objects if item.kind == "schema" and self._open(item))
+        entered = entered_schemas(self.evidence, self.expectation)
+        owners = {item.name: item.owner for item in self.evidence.objects if item.kind == "schema"}
         for item in self.evidence.objects:
             schema = item.name if item.kind == "schema" else item.schema
             service = self.expectation.service_of(schema)
+            if (
+                service is not None
+                and self.expectation.is_gone(service.name)
+                and owners[schema] != service.migration.name
+            ):
+                service = None  # a schema of that name, and not its any more
             if service is not None and not item.brought:
                 yield from self._in_service(item, service)
+            elif item.kind == "large object":
+                yield from self._large_object(item)
             else:
                 yield from self._elsewhere(item, entered)
 
-    def _open(self, schema: CatalogObject) -> bool:
-        """Whether PUBLIC or a service's user can use the names in a schema."""
-        holders = {PUBLIC, *self.expectation.users}
-        return any("USAGE" in entry.privileges and entry.grantee in holders for entry in schema.entries)
-
     def _in_service(self, item: CatalogObject, service: ServiceModel) -> Iterator[Finding]:
         owner = service.migration.name
-        if item.owner != owner and not item.follows:
+        if item.owner != owner and not item.follows and not self.expectation.is_gone(service.name):
             yield from self._owner(item, service)
         for entry in item.entries:
             if entry.grantee != item.owner:
@@ -110,9 +121,22 @@ class ObjectRules:
                 severity = Severity.CRITICAL
             else:
                 severity = Severity.MEDIUM if user is not None else Severity.HIGH
-            yield self._excess(item, entry, excess, severity, service.name)
+            again = self._below(item, service, entry) if entry.grantable & excess else ()
+            yield self._excess(item, entry, excess, severity, service.name, again)
         if option := entry.grantable & entry.privileges & expected:
-            yield self._grant_option(item, entry, option, service.name)
+            yield self._grant_option(item, entry, option, service.name, self._below(item, service, entry))
+
+    def _below(self, item: CatalogObject, service: ServiceModel, entry: Entry) -> tuple[str, ...]:
+        """What the model gives and an entry that goes has handed on, to be granted again by the owner."""
+        statements: list[str] = []
+        givers, left = {entry.grantee}, list(item.entries)
+        while below := [each for each in left if each.grantor in givers and each is not entry]:
+            left = [each for each in left if each not in below]
+            givers |= {each.grantee for each in below}
+            for each in below:
+                if wanted := each.privileges & self._expected(item, service, each.grantee):
+                    statements += grant(item, each.grantee, wanted)
+        return tuple(statements)
 
     def _expected(self, item: CatalogObject, service: ServiceModel, grantee: str) -> frozenset[str]:
         """What a grantee may have: the model's, on a column the same as on its table, and what routines and types give to
@@ -123,7 +147,13 @@ class ObjectRules:
         return expected | (everybodys if grantee in (PUBLIC, service.app.name) else frozenset())
 
     def _excess(
-        self, item: CatalogObject, entry: Entry, excess: Collection[str], severity: Severity, service: str = ""
+        self,
+        item: CatalogObject,
+        entry: Entry,
+        excess: Collection[str],
+        severity: Severity,
+        service: str = "",
+        again: tuple[str, ...] = (),
     ) -> Finding:
         grantee = grantee_word(entry.grantee)
         option = " WITH GRANT OPTION" if entry.grantable & set(excess) else ""
@@ -135,12 +165,15 @@ class ObjectRules:
             who=grantee,
             what=f"{grantee}{everyone} has {words(excess)} on {item.words}, and should not",
             cause=f"granted by {entry.grantor}{option}",
-            statements=revoke(item, entry, excess),
+            statements=(*revoke(item, entry, excess), *again),
             acts_as=item.owner,
             service=service,
+            beyond=item.kind in ("parameter", "tablespace"),
         )
 
-    def _grant_option(self, item: CatalogObject, entry: Entry, option: Collection[str], service: str) -> Finding:
+    def _grant_option(
+        self, item: CatalogObject, entry: Entry, option: Collection[str], service: str, again: tuple[str, ...]
+    ) -> Finding:
         grantee = grantee_word(entry.grantee)
         return Finding(
             id=f"grant-option/{grantee}/{'+'.join(sorted(option))}",
@@ -149,7 +182,7 @@ class ObjectRules:
             who=grantee,
             what=f"{grantee} may hand on {words(option)} on {item.words}, to whomever it likes",
             cause=f"granted by {entry.grantor} WITH GRANT OPTION",
-            statements=revoke_grant_option(item, entry, option),
+            statements=(*revoke_grant_option(item, entry, option), *again),
             acts_as=item.owner,
             service=service,
         )
@@ -168,13 +201,13 @@ class ObjectRules:
                 yield self._lacking(item, user, lacking, service.name)
 
     def _lacking(self, item: CatalogObject, user: str, lacking: Collection[str], service: str) -> Finding:
-        own = ", its own," if user == item.owner else ""
+        own = ", which is its own" if user == item.owner else ""
         return Finding(
-            id=f"missing-privilege/{user}/{'+'.join(sorted(lacking))}",
+            id=f"missing-privilege/{grantee_word(user)}/{'+'.join(sorted(lacking))}",
             severity=Severity.HIGH,
             object=item.words,
-            who=user,
-            what=f"{user} lacks {words(lacking)} on {item.words}{own}, and should have it",
+            who=grantee_word(user),
+            what=f"{grantee_word(user)} lacks {words(lacking)} on {item.words}{own}, and should have it",
             cause="it was revoked, or somebody for whom no default privileges hold has made the object",
             statements=grant(item, user, lacking),
             acts_as=item.owner,
@@ -184,12 +217,18 @@ class ObjectRules:
     def _elsewhere(self, item: CatalogObject, entered: frozenset[str]) -> Iterator[Finding]:
         """What is in no service's schema: only what a service's user has of it, or anybody can use."""
         user = self.expectation.users.get(item.owner)
-        if user is not None and not item.follows and item.kind != "large object":
-            yield self._owned_elsewhere(item, user.service)
+        looked_in = EXTENSIONS_SCHEMA in (item.schema, item.name if item.kind == "schema" else "")
+        strange = looked_in and not item.brought and item.owner not in self.authority.above
+        if (user is not None or strange) and not item.follows:
+            yield self._owned_elsewhere(item, user.service if user else "")
+        if looked_in and item.kind == "schema":
+            has = {word for entry in item.entries if entry.grantee == PUBLIC for word in entry.privileges}
+            if lacking := self.expectation.privileges("schema", item.name, PUBLIC) - has:
+                yield self._lacking(item, PUBLIC, lacking, "")
         for entry in item.entries:
             grantee = entry.grantee
             holder = self.expectation.users.get(grantee)
-            if grantee == item.owner or (holder is None and grantee != PUBLIC):
+            if grantee == item.owner or not self._concerns(item, entry, looked_in):
                 continue
             excess = entry.privileges - self._given_elsewhere(item, grantee)
             if grantee == PUBLIC and not item.brought and item.schema and item.schema not in entered:
@@ -200,9 +239,40 @@ class ObjectRules:
                 )
                 yield self._excess(item, entry, excess, severity, holder.service if holder else "")
 
+    def _concerns(self, item: CatalogObject, entry: Entry, looked_in: bool) -> bool:
+        """Whether an entry gives something to a user or everybody; or to a stranger what reaches every user."""
+        if entry.grantee == PUBLIC or entry.grantee in self.expectation.users:
+            return True
+        if entry.grantee in self.authority.above:
+            return False
+        return (looked_in and item.kind == "schema" and "CREATE" in entry.privileges) or (
+            item.schema == "pg_catalog" and item.name in _EVERYBODYS_SECRETS
+        )
+
+    def _large_object(self, item: CatalogObject) -> Iterator[Finding]:
+        """It is in no schema: whose user owns it, that service it belongs to."""
+        owner = self.expectation.users.get(item.owner)
+        for entry in item.entries:
+            holder = self.expectation.users.get(entry.grantee)
+            within = owner is not None and holder is not None and holder.service == owner.service
+            concerned = holder is not None or owner is not None or entry.grantee == PUBLIC
+            if (
+                entry.grantee == item.owner
+                or within
+                or not concerned
+                or (holder is None and entry.grantee in self.authority.above)
+            ):
+                continue
+            stranger = holder is None and entry.grantee != PUBLIC
+            severity = Severity.HIGH if stranger else Severity.CRITICAL if owner else Severity.MEDIUM
+            service = owner.service if owner else holder.service if holder else ""
+            yield self._excess(item, entry, entry.privileges, severity, service)
+
     def _given_elsewhere(self, item: CatalogObject, grantee: str) -> frozenset[str]:
         if item.kind == "schema":
             return self.expectation.privileges("schema", item.name, grantee)
+        if item.brought and item.schema not in ("pg_catalog", "information_schema", "") and item.kind in ROUTINES:
+            return frozenset({"EXECUTE"})  # an extension's, by name, in place of everybody's
         # Of what PostgreSQL or an extension brought there are only the entries that it did not bring.
         everybodys = grantee == PUBLIC and not item.brought
         return _PUBLIC_FROM_THE_BEGINNING.get(item.kind, frozenset()) if everybodys else frozenset()
@@ -217,7 +287,8 @@ class ObjectRules:
             severity=Severity.HIGH if high else Severity.MEDIUM,
             object=item.words,
             who=item.owner,
-            what=f"{item.words} belongs to {item.owner}, who should own nothing outside of the schema {service}",
+            what=f"{item.words} belongs to {item.owner}, who should own nothing "
+            + (f"outside of the schema {service}" if service else "that every service can call"),
             cause=f"{item.owner} made it, or it was given to {item.owner} by ALTER ... OWNER TO",
             statements=change_owner(item, owner),
             acts_as=item.owner,

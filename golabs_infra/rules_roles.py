@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from .authority import POWERFUL, Authority, attributes_of
+from .authority import OF_THE_MACHINE, OVERALL, POWERFUL, Authority, attributes_of
 from .evidence import Evidence, Membership, ServerRole
 from .expectation import Expectation, User
 from .findings import Finding, Severity
 from .mends import leave
 from .model import PUBLIC
+from .names import parse_user_name
 from .sql import remedy, verifier_variable
+from .wording import counted
 
 SET_ROLE_VERSION = 160000
 """Before 16 who may create roles may also make itself a member of any."""
@@ -30,7 +32,8 @@ def role_findings(evidence: Evidence, expectation: Expectation, authority: Autho
     for user in expectation.users.values():
         known = evidence.roles.get(user.name)
         if known is None:
-            yield _missing(user)
+            if not user.leftover:
+                yield _missing(user)
             continue
         yield from _attributes(evidence, user, known)
         yield from _login(user, known)
@@ -108,7 +111,7 @@ def _login(user: User, known: ServerRole) -> Iterator[Finding]:
         yield _of_login(user, word, what, cause, mend, severity)
     if known.connection_limit != user.role.connection_limit:
         limit, allowed = known.connection_limit, user.role.connection_limit
-        seen = "no connection" if limit == 0 else "any number of connections" if limit < 0 else f"{limit} connections"
+        seen = "any number of connections" if limit < 0 else counted(limit, "connection") if limit else "no connection"
         yield Finding(
             id=f"connection-limit/{name}/{limit}",
             severity=Severity.HIGH if limit == 0 else Severity.MEDIUM,
@@ -145,6 +148,11 @@ _PASSWORDS = {
         "has another password than its connection file or the configuration says",
         "ALTER ROLE ... PASSWORD, or another connection file than the last up has written",
     ),
+    "REFUSED": (
+        Severity.HIGH,
+        "could not log in to the environment's database",
+        "something that the catalogs don't tell: pg_hba.conf, a trigger at logins, or a full server",
+    ),
     "PASSWORD NOT ASKED": (
         Severity.CRITICAL,
         "is let in without being asked for its password",
@@ -153,20 +161,26 @@ _PASSWORDS = {
 }
 
 
-def password_finding(user: User, word: str) -> Finding:
-    """What is wrong with a user's password, as the catalogs or a login have shown."""
+_ADVICE = {
+    "REFUSED": "see what the server says, mend that, and run golabs verify again",
+    "PASSWORD NOT ASKED": "in pg_hba.conf, scram-sha-256 as the method of its line; then SELECT pg_reload_conf()",
+}
+
+
+def password_finding(user: User, word: str, said: str = "") -> Finding:
+    """What is wrong with a user's login, as the catalogs or a login have shown; `said` is the server's message."""
     severity, told, cause = _PASSWORDS[word]
     set_again = f"ALTER ROLE {{}} PASSWORD :'{verifier_variable(user.name)}'"
-    asked = word != "PASSWORD NOT ASKED"
+    asked = word in ("NO PASSWORD", "WRONG PASSWORD")
     return Finding(
         id=f"login/{user.name}/{word}",
         severity=severity,
         object=f"role {user.name}",
         who=user.name,
-        what=f"{user.name} {told}",
+        what=f"{user.name} {told}{f': {said}' if said else ''}",
         cause=cause,
         statements=(remedy(set_again, user.name),) if asked else (),
-        advice="" if asked else "in pg_hba.conf, scram-sha-256 as the method of its line; then SELECT pg_reload_conf()",
+        advice=_ADVICE.get(word, ""),
         service=user.service,
     )
 
@@ -178,6 +192,8 @@ def _memberships(evidence: Evidence, expectation: Expectation, authority: Author
         same = list(edges)
         if user is None and (member in authority.above or not _concerns(evidence, expectation, authority, same[0])):
             continue
+        if user is None and evidence.roles[member].create_role and all(_only_administers(each) for each in same):
+            continue  # it has made the user, which gives it that much from PostgreSQL 16 on
         gains = _gains(evidence, expectation, authority, group)
         effect = f"so that it {gains}" if gains else "which has nothing here"
         chain = f", itself a member of {', '.join(more)}" if (more := _further(authority, group)) else ""
@@ -189,20 +205,26 @@ def _memberships(evidence: Evidence, expectation: Expectation, authority: Author
             what=f"{member} is a member of {group}{chain}, {effect}",
             cause=f"granted by {', '.join(sorted({each.grantor or 'a role that is gone' for each in same}))} {_how(same)}",
             statements=tuple(leave(each) for each in same),
+            beyond=user is None and of is None,
             service=(of or user).service if (of or user) is not None else "",  # type: ignore[union-attr]
         )
 
 
+def _only_administers(edge: Membership) -> bool:
+    return edge.administers and not (edge.inherits or edge.becomes)
+
+
 def _concerns(evidence: Evidence, expectation: Expectation, authority: Authority, edge: Membership) -> bool:
     """Whether a membership of a role that is no user gives it something of the environment."""
-    if edge.group in expectation.users:
+    if edge.group in expectation.users or edge.group in OF_THE_MACHINE:
         return True
     database = evidence.databases.get(evidence.database)
-    connects = database is not None and any(
-        "CONNECT" in entry.privileges and entry.grantee in authority.reaches(edge.member) | {PUBLIC}
-        for entry in database.entries
-    )
-    return connects and edge.group in ("pg_read_all_data", "pg_write_all_data")
+    connecting = {entry.grantee for entry in database.entries if "CONNECT" in entry.privileges} if database else set()
+    members = [
+        name for name in evidence.roles if edge.member in authority.reaches(name) and name not in authority.above
+    ]
+    connects = any((authority.reaches(name) | {PUBLIC}) & connecting for name in members)
+    return connects and edge.group in OVERALL
 
 
 def _further(authority: Authority, group: str) -> list[str]:
@@ -214,6 +236,8 @@ def _gains(evidence: Evidence, expectation: Expectation, authority: Authority, g
     reached = authority.reaches(group)
     users = sorted(reached & expectation.users.keys())
     told = [f"can do all that {', '.join(users)} can"] if users else []
+    if elsewhere := sorted(name for name in reached - expectation.users.keys() if parse_user_name(name)):
+        told.append(f"can do all that {', '.join(elsewhere)} of another environment can")
     if any(evidence.roles[name].superuser for name in reached if name in evidence.roles):
         told.append("can become a superuser")
     if strong := sorted(reached & POWERFUL):
@@ -251,4 +275,5 @@ def _role_makers(evidence: Evidence, expectation: Expectation, authority: Author
                 what=f"{name} has CREATEROLE: below PostgreSQL 16 it may make itself a member of every user",
                 cause=f"ALTER ROLE {name} CREATEROLE",
                 statements=(remedy("ALTER ROLE {} NOCREATEROLE", name),),
+                beyond=True,
             )

@@ -10,12 +10,13 @@ from typing import Any
 import psycopg
 from pydantic import SecretStr
 
-from .attempting import SAFE, for_each, log_in, message_of
+from .attempting import beginning, for_each, log_in, message_of
 from .attempts import SCRATCH_PREFIX, Relation
 from .connecting import Refusal, connect_admin
 from .endpoint import Endpoint
 from .errors import GolabsError
-from .inspection import read_rows
+from .inspection import lost_in_words, read_rows, trust_only_the_catalogs
+from .interrupting import killed_is_interrupted, kills_wait
 from .model import Desired, ServiceModel
 from .sql import remedy
 
@@ -26,7 +27,7 @@ _RUNNING = 0x676F6C616273
 
 def read_relations(connection: psycopg.Connection[Any], schemas: Iterable[str]) -> tuple[Relation, ...]:
     """The relations of these schemas as an admin's connection shows them. Raises ServerConnectionError."""
-    connection.execute(b"SET search_path TO pg_catalog, pg_temp")
+    trust_only_the_catalogs(connection)
     return tuple(
         Relation(**{**row, "columns": tuple(row["columns"])})
         for row in read_rows(connection, "probe_relations", schemas=list(schemas))
@@ -34,7 +35,10 @@ def read_relations(connection: psycopg.Connection[Any], schemas: Iterable[str]) 
 
 
 class Scratch:
-    """The tables that migration users make for a proof: one in each schema, of the same name, dropped in the end."""
+    """The tables that migration users make for a proof: one in each schema, of the same name, dropped in the end.
+
+    A retired service has none, as its migration user can't log in.
+    """
 
     def __init__(self, endpoint: Endpoint, desired: Desired, passwords: Mapping[str, SecretStr], workers: int) -> None:
         self.name = f"{SCRATCH_PREFIX}{secrets.token_hex(6)}"
@@ -42,7 +46,8 @@ class Scratch:
         self.refused: dict[str, str] = {}
         self.left_behind: set[str] = set()
         self._endpoint = endpoint
-        self._desired = desired
+        self._database = desired.database.name
+        self._services = [service for service in desired.services if service.migration.login]
         self._passwords = passwords
         self._workers = workers
         self._begun: set[str] = set()
@@ -50,22 +55,27 @@ class Scratch:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Makes them, and drops them however it ends. Other runs can tell in the meantime that this one goes on."""
-        with connect_admin(self._endpoint, self._desired.database.name) as admin:
+        """Makes them, and drops them however it ends, also by a kill. Other runs can tell that this one goes on.
+
+        Raises ServerConnectionError where the server does not answer.
+        """
+        with killed_is_interrupted(), connect_admin(self._endpoint, self._database) as admin:
             self._leftovers = self._abandoned(admin)
             try:
-                for_each(self._make, self._desired.services, self._workers)
+                for_each(self._make, self._services, self._workers)
                 yield
             finally:
-                begun = [each for each in self._desired.services if each.schema.name in self._begun]
-                for_each(lambda service: self._drop(service, admin), begun, self._workers)
+                begun = [each for each in self._services if each.schema.name in self._begun]
+                with kills_wait():
+                    for_each(lambda service: self._drop(service, admin), begun, self._workers)
 
     def _abandoned(self, admin: psycopg.Connection[Any]) -> dict[str, list[str]]:
         """What killed runs have left in each schema, its migration user's own; nothing while another run goes on."""
         alone = b"SELECT pg_catalog.pg_try_advisory_lock(%s)"
-        owners = {service.schema.name: service.migration.name for service in self._desired.services}
+        owners = {service.schema.name: service.migration.name for service in self._services}
         found: dict[str, list[str]] = {}
-        with suppress(psycopg.errors.LockNotAvailable):  # somebody plays with our lock: then nobody cleans up
+        # Where somebody plays with our lock, nobody cleans up.
+        with lost_in_words(admin), suppress(psycopg.errors.LockNotAvailable):
             admin.execute(b"SET lock_timeout TO '5s'")
             if admin.execute(alone, [_RUNNING]).fetchone() == (True,):
                 for relation in read_relations(admin, owners):
@@ -103,11 +113,11 @@ class Scratch:
     def _run(self, owner: str, statements: Collection[str]) -> str:
         """Runs statements as a migration user in one transaction; gives why it could not, or nothing."""
         try:
-            session = log_in(self._endpoint, self._desired.database.name, owner, self._passwords[owner])
+            session = log_in(self._endpoint, self._database, owner, self._passwords[owner])
             if isinstance(session, Refusal):
                 return f"{owner} can't log in: {session.message}"
             with closing(session):
-                session.execute("\n".join([SAFE, _PATIENT, *statements, "COMMIT;"]).encode())
+                session.execute("\n".join([beginning(session), _PATIENT, *statements, "COMMIT;"]).encode())
         except psycopg.Error as error:
             return message_of(error)
         except GolabsError as error:

@@ -256,9 +256,28 @@ def _(change: DropOwned, database: str) -> list[Composed]:
 
 
 def remedy(template: str, *names: str | tuple[str, ...]) -> str:
-    """A statement for somebody to run by hand, as text; names are quoted, those of a tuple joined by dots."""
-    identifiers = (Identifier(*name) if isinstance(name, tuple) else Identifier(name) for name in names)
+    """A statement for somebody to run by hand, as text of one line; names are quoted, those of a tuple joined by dots."""
+    identifiers = (_on_one_line(name if isinstance(name, tuple) else (name,)) for name in names)
     return f"{_compose(template, *identifiers).as_string()};"
+
+
+def quoted(name: str) -> str:
+    """A name as an identifier of one line."""
+    return _on_one_line((name,)).as_string()
+
+
+def _on_one_line(names: tuple[str, ...]) -> Composable:
+    """A name that may hold anything, so that it neither ends a comment in a script nor does anything on a terminal."""
+    return SQL(".").join(Identifier(name) if name.isprintable() else SQL(_escaped(name)) for name in names)
+
+
+def _escaped(name: str) -> str:
+    """A name as PostgreSQL's U&"...": every character that can't be printed by its number."""
+    characters = (
+        character.replace("\\", "\\\\").replace('"', '""') if character.isprintable() else f"\\+{ord(character):06x}"
+        for character in name
+    )
+    return f'U&"{"".join(characters)}"'
 
 
 def call(function: str, *arguments: str | tuple[str, ...]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -41,11 +42,10 @@ from .rules_databases import ENVIRONMENTS
 from .rules_roles import password_finding
 from .scratch import read_relations
 from .settings import Settings
+from .wording import counted, some
 
 Progress = Callable[[int, int], None]
 """Told how many users have been tried, and how many there are."""
-
-_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -248,29 +248,41 @@ class Verifier:
 def _live(probed: Probed | None, services: int) -> LiveProof | None:
     if probed is None:
         return None
-    counted = {outcome: sum(each.outcome is outcome for each in probed.observations) for outcome in Outcome}
+    outcomes = {outcome: sum(each.outcome is outcome for each in probed.observations) for outcome in Outcome}
     return LiveProof(
         logins=len(probed.logins),
         attempts=len(probed.observations),
-        permitted=counted[Outcome.PERMITTED],
-        denied=counted[Outcome.DENIED],
-        undecided=counted[Outcome.UNDECIDED],
+        permitted=outcomes[Outcome.PERMITTED],
+        denied=outcomes[Outcome.DENIED],
+        undecided=outcomes[Outcome.UNDECIDED],
         pairs=services * (services - 1),
         scratch=bool(probed.scratch),
         seconds=round(probed.seconds, 3),
+        unproven=sum(_leaves_open(each) for each in probed.observations),
     )
 
 
+def _leaves_open(observation: Observation) -> bool:
+    """Whether it matters for the isolation that an attempt could not be decided."""
+    deciding = observation.attempt.action == "log-in" or not observation.attempt.expected
+    return deciding and observation.outcome is Outcome.UNDECIDED
+
+
 def _untried(probed: Probed) -> list[str]:
-    """What the live proof could not decide, and what it could not do, in words."""
-    told = []
-    if undecided := [each for each in probed.observations if each.outcome is Outcome.UNDECIDED]:
-        told.append(f"{len(undecided)} attempts could not be decided: {'; '.join(map(_in_words, undecided[:_SHOWN]))}")
+    """What the live proof could not decide, by reason, and what it could not do, in words."""
+    undecided: dict[str, list[Observation]] = defaultdict(list)
+    for each in probed.observations:
+        if each.outcome is Outcome.UNDECIDED:
+            undecided[each.detail].append(each)
+    told = [
+        f"{counted(len(alike), 'attempt')} could not be decided ({detail or 'no reason was given'}): "
+        f"{some([_in_words(each) for each in alike])}"
+        for detail, alike in undecided.items()
+    ]
     told += [f"no table could be made in {service}: {reason}" for service, reason in probed.without_scratch.items()]
     told += [f"a table of this proof could not be dropped: {table}" for table in probed.left_behind]
     return told
 
 
 def _in_words(observation: Observation) -> str:
-    attempt = observation.attempt
-    return f"{observation.user}, {attempt.action}, {attempt.object} ({observation.detail})"
+    return f"{observation.user} {observation.attempt.action} {observation.attempt.object}"

@@ -56,6 +56,10 @@ WITH namespaces AS (
     SELECT 'pg_largeobject'::regclass, o.oid, 0, 'large object', '', o.oid::text, '', o.lomowner,
            coalesce(o.lomacl, acldefault('L', o.lomowner)), false, false, false
     FROM pg_largeobject_metadata o
+    UNION ALL
+    SELECT 'pg_tablespace'::regclass, t.oid, 0, 'tablespace', '', t.spcname::text, '', t.spcowner,
+           coalesce(t.spcacl, acldefault('t', t.spcowner)), false, false, false
+    FROM pg_tablespace t
 ), since AS (
     SELECT o.*, e.deptype IS NOT NULL AS extension,
            CASE WHEN o.system OR e.deptype IS NOT NULL

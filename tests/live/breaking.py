@@ -21,7 +21,7 @@ class Mutation:
     """Statements in the environment's database, and the findings' ids and objects, all of them.
 
     `role` makes and drops a role of the mutation's own; `after` drops what else the offered SQL is not meant to drop;
-    `by_up`: an `up` mends it and no SQL; `since` and `below` are PostgreSQL's majors.
+    `by_up`: an `up` mends it and no SQL; `leaves`: rules that find what the SQL has made useless, until `after`; `since` and `below` are PostgreSQL's majors.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Mutation:
     by_up: bool = False
     since: int = 0
     below: int = 99
+    leaves: tuple[str, ...] = ()
 
 
 def broken(
@@ -43,6 +44,7 @@ def broken(
     by_up: bool = False,
     since: int = 0,
     below: int = 99,
+    leaves: tuple[str, ...] = (),
 ) -> Mutation:
     """A mutation; `found` has an object, or several, by id."""
     pairs = {
@@ -50,7 +52,7 @@ def broken(
         for identity, objects in found.items()
         for each in (objects if isinstance(objects, tuple) else (objects,))
     }
-    return Mutation(name, statements, frozenset(pairs), role, after, by_up, since, below)
+    return Mutation(name, statements, frozenset(pairs), role, after, by_up, since, below, leaves)
 
 
 def granted(

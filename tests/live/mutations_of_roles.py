@@ -93,6 +93,17 @@ def by_role() -> list[Mutation]:
             for name in ("pg_read_all_data", "pg_write_all_data", "pg_execute_server_program", "pg_read_server_files")
         ),
         broken(
+            "a member of another environment's user",
+            f"GRANT billing_app_ci_user TO {BILLING}",
+            found={f"membership/{BILLING}/billing_app_ci_user": "role billing_app_ci_user"},
+        ),
+        broken(
+            "a stranger that gets at the server's files",
+            "GRANT pg_execute_server_program TO reporting",
+            found={"membership/reporting/pg_execute_server_program": "role pg_execute_server_program"},
+            role=REPORTING,
+        ),
+        broken(
             "a stranger in an app user",
             f"GRANT {BILLING} TO reporting",
             found={f"membership/reporting/{BILLING}": group},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .breaking import BILLING, BILLING_OWNER, CI, ORDER, ORDER_OWNER, TST, Mutation, broken
+from .breaking import BILLING, BILLING_OWNER, CI, ORDER, ORDER_OWNER, REPORTING, TST, Mutation, broken
 
 
 def in_the_future() -> list[Mutation]:
@@ -249,6 +249,7 @@ def ways_around() -> list[Mutation]:
             f'ALTER VIEW "order".bills OWNER TO {BILLING_OWNER}',
             f'GRANT SELECT, INSERT, UPDATE, DELETE ON "order".bills TO {ORDER}',
             found={f"owner/{BILLING_OWNER}": "view order.bills"},
+            leaves=("untried",),
             after=('DROP VIEW "order".bills',),
         ),
         broken(
@@ -256,12 +257,56 @@ def ways_around() -> list[Mutation]:
             'CREATE VIEW "order".bills AS SELECT * FROM billing.invoice',
             f'GRANT SELECT, INSERT, UPDATE, DELETE ON "order".bills TO {ORDER}',
             found={"owner/postgres": "view order.bills"},
+            leaves=("untried",),
             after=('DROP VIEW "order".bills',),
         ),
         broken(
             "a trigger of another service's",
             'CREATE TRIGGER spy AFTER INSERT ON billing.invoice FOR EACH ROW EXECUTE FUNCTION "order".touched()',
             found={"trigger/order": "trigger spy on billing.invoice"},
+        ),
+        broken(
+            "an event trigger that a service can change",
+            "CREATE FUNCTION \"order\".ev() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'",
+            f'ALTER FUNCTION "order".ev() OWNER TO {ORDER_OWNER}',
+            'CREATE EVENT TRIGGER ev ON ddl_command_end EXECUTE FUNCTION "order".ev()',
+            found={f"event-trigger/{ORDER_OWNER}": "event trigger ev"},
+            after=('DROP FUNCTION "order".ev()',),
+        ),
+        broken(
+            "a foreign key that deletes across schemas",
+            'ALTER TABLE "order".invoice ADD CONSTRAINT across FOREIGN KEY (customer_id) REFERENCES billing.customer '
+            "ON DELETE CASCADE",
+            found={"foreign-key/billing": "constraint across on order.invoice"},
+        ),
+        broken(
+            "a stranger that can put something among the extensions",
+            "GRANT USAGE, CREATE ON SCHEMA extensions TO reporting",
+            found={"privilege/reporting/CREATE+USAGE": "schema extensions"},
+            role=REPORTING,
+        ),
+        broken(
+            "the extensions' schema closed",
+            "REVOKE USAGE ON SCHEMA extensions FROM PUBLIC",
+            found={"missing-privilege/PUBLIC/USAGE": "schema extensions"},
+        ),
+        broken(
+            "a tablespace",
+            f"GRANT CREATE ON TABLESPACE pg_default TO {BILLING}",
+            found={f"privilege/{BILLING}/CREATE": "tablespace pg_default"},
+        ),
+        broken(
+            "a large object to a stranger",
+            f"ALTER LARGE OBJECT 4711 OWNER TO {BILLING_OWNER}",
+            "GRANT SELECT ON LARGE OBJECT 4711 TO reporting",
+            found={"privilege/reporting/SELECT": "large object 4711"},
+            role=REPORTING,
+            after=("ALTER LARGE OBJECT 4711 OWNER TO postgres",),
+        ),
+        broken(
+            "a policy that lets nobody insert",
+            "CREATE POLICY nothing ON billing.tenant AS RESTRICTIVE FOR INSERT WITH CHECK (false)",
+            found={f"row-security/{BILLING}": "table billing.tenant"},
         ),
         broken(
             "a partition in another schema",

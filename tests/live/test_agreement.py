@@ -88,11 +88,15 @@ def test_what_nothing_in_the_catalogs_explains_is_told_though_both_proofs_say_it
 def test_what_could_not_be_decided_is_no_finding_and_is_told(verifier: Verifier) -> None:
     verdict = verifier.prove()
     assert verdict.probed is not None
-    locked = [Observation(each.user, each.attempt, Outcome.UNDECIDED, "a lock") for each in verdict.probed.observations]
+    locked = [
+        Observation(each.user, each.attempt, Outcome.UNDECIDED, "a lock", "55P03")
+        for each in verdict.probed.observations
+    ]
     undecided = replace(verdict, probed=replace(verdict.probed, observations=tuple(locked)))
     assert compare(verdict, undecided) == []
     (warning,) = undecided.warnings
-    assert warning.startswith(f"{len(locked)} attempts could not be decided: ")
+    assert warning.startswith(f"{len(locked)} attempts could not be decided (a lock): ")
+    assert not undecided.report.proven
 
 
 def test_a_hundred_services_are_proven_with_progress_well_within_a_minute(server: Endpoint, project: Project) -> None:

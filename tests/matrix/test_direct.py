@@ -13,7 +13,7 @@ from golabs_infra.changes import CreateDatabase, CreateRole, SetPassword
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.errors import AdoptionError
 from golabs_infra.project import Project
-from golabs_infra.repairing import repair
+from golabs_infra.repairing import Repairer
 from golabs_infra.verification import Verifier
 
 from ..live import tools
@@ -338,7 +338,7 @@ def test_the_proofs_find_nothing_in_a_whole_environment_and_each_break_and_a_rep
     expected = {*FOUND, *({"attribute/maker/CREATEROLE"} if deployed.major < 16 else ())}
     assert {each.id for each in found} == expected
     settings = engine(project, deployed.admin).settings
-    done = repair(deployed.admin, DATABASE, found, settings.policy, verifier.passwords())
+    done = Repairer(settings, deployed.admin, verifier.passwords()).repair(found)
     left = [statement for each in done.left for statement in each.finding.statements]
     assert deployed.limited or left == []
     assert len(done.repaired) > len(done.left), done.left

@@ -1,10 +1,19 @@
-"""How far a long piece of work is: told in quarters where nobody watches, and written over on a terminal."""
+"""What a run shows: progress, names that would do something on a terminal, and streams that nobody has opened."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+
 import pytest
 
-from golabs_infra.console import Screen
+from golabs_infra.console import Screen, visible
+
+NAME = "golabs_infra"
+HOSTILE = "a\x1b[2J\x07\r\x9b1mb\u202ec\u2066\u200b\udc80"
+SHOWN = r"a\x1b[2J\x07\r\x9b1mb\u202ec\u2066\u200b\udc80"
 
 
 def told(capsys: pytest.CaptureFixture[str], total: int) -> list[str]:
@@ -34,3 +43,93 @@ def test_a_terminal_has_one_line_that_is_written_over(
     for done in (1, 2):
         screen.progress("users tried", done, 2)
     assert capsys.readouterr().err == "\rusers tried: 1 of 2\rusers tried: 2 of 2\n"
+
+
+@pytest.mark.parametrize("show", [Screen.error, Screen.line, lambda screen, text: screen.table(["name"], [[text]])])
+def test_what_follows_unfinished_progress_begins_on_a_line_of_its_own(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, show: Callable[[Screen, str], None]
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    Screen().progress("users tried", 1, 2)
+    show(Screen(), "what came")  # another one: the command's errors are not shown by the screen of its run
+    assert capsys.readouterr().err.startswith("\rusers tried: 1 of 2\n")
+    Screen().error("more")
+    assert not capsys.readouterr().err.startswith("\n")
+
+
+def test_a_question_follows_on_a_line_of_its_own(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", None)
+    screen = Screen()
+    screen.progress("users tried", 1, 2)
+    assert screen.ask("go on?") == ""
+    assert capsys.readouterr().err == "\rusers tried: 1 of 2\ngo on? "
+
+
+def test_what_can_be_printed_is_shown_as_it_is() -> None:
+    for text in ("", "plain", "two\nlines\tand more", "äöü ß — “quoted” «cité\u00a0» 表 😀 e\u0301"):
+        assert visible(text) == text
+
+
+def test_what_cannot_be_printed_is_written_out() -> None:
+    assert visible(HOSTILE) == SHOWN
+    assert visible("\0\x7f\u2028") == r"\x00\x7f\u2028"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_no_name_of_a_server_does_anything_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("NO_COLOR", "1")
+        monkeypatch.setenv("COLUMNS", "200")
+    screen = Screen()
+    screen.line(HOSTILE)
+    screen.step("+", HOSTILE)
+    screen.heading(HOSTILE)
+    screen.verdict("high", HOSTILE)
+    screen.warning(HOSTILE)
+    screen.error(HOSTILE)
+    screen.table([HOSTILE], [[HOSTILE]])
+    screen.progress(HOSTILE, 20, 20)
+    shown = capsys.readouterr()
+    text = shown.out + shown.err
+    if terminal:
+        for style in ("\x1b[1m", "\x1b[0m"):  # rich's own
+            text = text.replace(style, "")
+    assert visible(text) == text
+    assert text.count(SHOWN) == 9
+
+
+def test_programs_get_every_character(capsys: pytest.CaptureFixture[str]) -> None:
+    name = HOSTILE.removesuffix("\udc80")
+    screen = Screen(as_json=True)
+    screen.raw(name)
+    screen.result({"name": name})
+    first, _, rest = capsys.readouterr().out.partition("\n")
+    assert (first, json.loads(rest)) == (name, {"name": name})
+
+
+EVERYTHING = """
+import os
+from golabs_infra.console import Screen
+screen = Screen()
+with open(os.devnull) as file:
+    assert file.fileno() > 2  # else what a child process says would be written to it
+screen.line("a"), screen.table(["a"], [["b"]]), screen.raw("a"), screen.error("a"), screen.progress("a", 20, 20)
+screen.ask("a")
+"""
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["-c", EVERYTHING], 0), (["-m", NAME, "--help"], 0), (["-m", NAME, "no-such-command"], 64)]
+)
+def test_a_closed_stream_is_no_error(closed: str, arguments: list[str], code: int) -> None:
+    run = ["sh", "-c", f'"$@" {closed}', "sh", sys.executable, *arguments]
+    done = subprocess.run(run, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.returncode == code

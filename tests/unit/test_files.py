@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from golabs_infra.connections import remove_files, write_files
-from golabs_infra.files import prepare_private, write_private
+from golabs_infra.files import prepare_private, replace_file, write_private
 from golabs_infra.project import Project
 
 
@@ -68,6 +69,51 @@ def test_a_folder_in_the_way_leaves_nothing_behind(tmp_path: Path) -> None:
     path.mkdir()
     with pytest.raises(OSError, match="directory"):
         write_private(path, "new")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_is_replaced_keeps_its_mode_and_a_new_one_can_be_read(tmp_path: Path) -> None:
+    path, link = tmp_path / "file", tmp_path / "link"
+    replace_file(path, b"first")
+    assert mode(path) == 0o644
+    path.chmod(0o664)
+    link.symlink_to(path)
+    replace_file(link, b"second")
+    assert (path.read_bytes(), mode(path), link.is_symlink()) == (b"second", 0o664, True)
+    assert sorted(tmp_path.iterdir()) == [path, link]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+@pytest.mark.parametrize("linked", [False, True])
+def test_what_is_no_file_is_not_replaced(tmp_path: Path, make: Callable[[Path], None], linked: bool) -> None:
+    path, link = tmp_path / "there", tmp_path / "link"
+    make(path)
+    link.symlink_to(path)
+    kind = path.stat().st_mode
+    with pytest.raises(OSError, match="it is no regular file") as caught:
+        replace_file(link if linked else path, b"content")
+    assert (caught.value.errno, caught.value.filename) == (errno.EINVAL, str(path))
+    assert path.stat().st_mode == kind
+    assert sorted(tmp_path.iterdir()) == [link, path]
+
+
+def test_a_link_to_itself_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "circle"
+    path.symlink_to(path)
+    with pytest.raises(OSError, match="symbolic links"):
+        replace_file(path, b"content")
+    assert path.is_symlink()
+
+
+def test_a_file_that_we_may_not_write_to_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    path.chmod(0o444)
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)  # root may write to everything
+    with pytest.raises(PermissionError) as caught:
+        replace_file(path, b"new")
+    assert caught.value.filename == str(path)
+    assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -90,3 +90,15 @@ def test_an_entry_that_is_over_is_no_warning_where_another_one_still_accepts() -
     ((judged,), warnings) = judge([READS], entries, TODAY)
     assert judged.accepted == entries[1]
     assert len(warnings) == 1
+
+
+def test_what_a_pattern_means_elsewhere_is_meant_literally_here() -> None:
+    """A routine with arrays among its arguments can be accepted as it is shown."""
+    shown = replace(READS, object="function billing.f(integer[], text[])", id="privilege/x?y/EXECUTE")
+    ((judged,), warnings) = judge([shown], [accepted(id=shown.id, object=shown.object)], TODAY)
+    assert judged.accepted is not None
+    assert warnings == []
+    ((judged,), _) = judge(
+        [replace(shown, id="privilege/xzy/EXECUTE")], [accepted(id=shown.id, object=shown.object)], TODAY
+    )
+    assert judged.accepted is None

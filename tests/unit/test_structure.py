@@ -18,7 +18,19 @@ PACKAGE = Path(golabs_infra.__file__).parent
 NAME = "golabs_infra"
 
 ORDER = [
-    *("errors", "names", "policy", "project", "endpoint", "files", "passphrase", "passwords", "proofs", "pending"),
+    *(
+        "errors",
+        "names",
+        "policy",
+        "project",
+        "endpoint",
+        "files",
+        "passphrase",
+        "passwords",
+        "proofs",
+        "pending",
+        "interrupting",
+    ),
     "config_keys",
     *("shell_words", "shell_commands", "shell_assignments"),
     *("legacy_words", "legacy_tables", "legacy_lines", "legacy_values", "legacy_keys", "legacy"),
