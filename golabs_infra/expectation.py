@@ -18,6 +18,10 @@ from .names import EXTENSIONS_SCHEMA, parse_user_name, service_name_problem
 from .settings import Settings
 
 
+SYSTEM_SCHEMAS = frozenset({"pg_catalog", "information_schema"})
+"""Schemas that everybody looks into."""
+
+
 @dataclass(frozen=True)
 class User:
     """A user of the environment: its service, and the role that it is to be. `leftover`: its service is gone."""
@@ -104,7 +108,7 @@ class Expectation:
 def entered_schemas(evidence: Evidence, expectation: Expectation) -> frozenset[str]:
     """The schemas whose names PUBLIC or a service's user can use."""
     holders = {PUBLIC, *expectation.users}
-    return frozenset(
+    return SYSTEM_SCHEMAS | frozenset(
         item.name
         for item in evidence.objects
         if item.kind == "schema"

@@ -93,8 +93,10 @@ def _accepts(entry: AcceptedFinding, finding: Finding) -> bool:
 
 
 def _matches(pattern: str, text: str) -> bool:
-    """Whether a text is as a pattern says, in which `*` stands for anything, and everything else for itself."""
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None
+    """Whether a text is as a pattern says: `*` stands for anything, `[*]` for a star, everything else for itself."""
+    parts = re.split(r"(\[\*\]|\*)", pattern)
+    expression = "".join(".*" if part == "*" else re.escape("*" if part == "[*]" else part) for part in parts)
+    return re.fullmatch(expression, text, re.DOTALL) is not None
 
 
 def _stale(

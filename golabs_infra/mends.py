@@ -28,6 +28,9 @@ def words(privileges: Iterable[str]) -> str:
     return ", ".join(sorted(privileges))
 
 
+_ALTER_CLAUSE = {"foreign server": "SERVER"}
+"""What ALTER calls a kind of object, where it is not the kind's own word."""
+
 UNKNOWN = "unknown (OID="
 """How PostgreSQL calls a role that is gone and still in a list of privileges."""
 
@@ -123,7 +126,8 @@ def grant(item: CatalogObject, grantee: str, privileges: Iterable[str]) -> tuple
 def change_owner(item: CatalogObject, owner: str) -> tuple[str, ...]:
     """Gives an object to another owner."""
     placeholder, names = _named(item)
-    return (remedy(f"ALTER {item.kind.upper()} {placeholder} OWNER TO {{}}", *names, owner),)
+    kind = _ALTER_CLAUSE.get(item.kind, item.kind.upper())
+    return (remedy(f"ALTER {kind} {placeholder} OWNER TO {{}}", *names, owner),)
 
 
 def close_default(entry: DefaultEntry, privileges: Collection[str]) -> tuple[str, ...]:

@@ -183,7 +183,7 @@ def mending_script(database: str, findings: Sequence[Finding]) -> str:
     inside = [each for each in findings if each.id not in _OUTSIDE]
     lines += [line for finding in outside for line in _of_finding(finding)]
     if any(each.statements for each in inside):
-        lines.append(remedy("\\connect {}", database).removesuffix(";"))
+        lines += [remedy("\\connect {}", database).removesuffix(";"), "SET default_transaction_read_only TO off;"]
     lines += [line for finding in inside for line in _of_finding(finding)]
     return "\n".join(lines)
 

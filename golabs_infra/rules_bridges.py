@@ -19,7 +19,7 @@ from .evidence import (
     SecuredTable,
     in_words,
 )
-from .expectation import Expectation
+from .expectation import SYSTEM_SCHEMAS, Expectation
 from .findings import Finding, Severity
 from .mends import revoke
 from .model import PUBLIC, ServiceModel
@@ -52,14 +52,14 @@ def bridge_findings(evidence: Evidence, expectation: Expectation, authority: Aut
 def _entered(evidence: Evidence, expectation: Expectation, authority: Authority) -> dict[str, frozenset[str]]:
     """For each schema, the users who can use the names in it."""
     holders = {user: authority.inherited(user) | {PUBLIC} for user in expectation.users if user in evidence.roles}
-    return {
+    return dict.fromkeys(SYSTEM_SCHEMAS, frozenset(holders)) | {
         item.name: frozenset(
             user
             for user, roles in holders.items()
             if any(entry.grantee in roles and "USAGE" in entry.privileges for entry in item.entries)
         )
         for item in evidence.objects
-        if item.kind == "schema"
+        if item.kind == "schema" and item.name not in SYSTEM_SCHEMAS
     }
 
 
@@ -108,7 +108,7 @@ def _event_trigger(trigger: EventTrigger, expectation: Expectation) -> Finding:
     )
 
 
-def _call(bridge: Bridge, service: ServiceModel | None, other: ServiceModel | None) -> Finding:
+def _call(bridge: Bridge, service: ServiceModel) -> Finding:
     """Whoever may use what calls a function, has it run, also without a privilege on the function's schema."""
     caller, function = (
         in_words("", bridge.schema, bridge.relation).strip(),
@@ -116,7 +116,6 @@ def _call(bridge: Bridge, service: ServiceModel | None, other: ServiceModel | No
     )
     told = f"{bridge.name} of {caller}"
     rights = ", with its owner's rights" if bridge.strong else ""
-    affected = service or other
     return Finding(
         id=f"call/{bridge.other}",
         severity=Severity.CRITICAL,
@@ -125,7 +124,7 @@ def _call(bridge: Bridge, service: ServiceModel | None, other: ServiceModel | No
         what=f"{told} calls {function} of schema {bridge.other}{rights}: what that does, or shows, is in others' hands",
         cause="it was made while its maker could use the other schema; what was made then stays",
         advice=f"drop {told}, or have it call a function of schema {bridge.schema}",
-        service=affected.name if affected is not None else "",
+        service=service.name,
     )
 
 
@@ -134,9 +133,9 @@ def _bridge(bridge: Bridge, service: ServiceModel | None, other: ServiceModel | 
     relation, target = (bridge.schema, bridge.relation), (bridge.other, bridge.target)
     far, name = table.removeprefix("table "), in_words("", bridge.other, bridge.target).strip()
     match bridge.kind:
-        case "call":
-            yield _call(bridge, service, other)
-        case "trigger" if service is not None:
+        case "call" if service is not None and other is not None:
+            yield _call(bridge, service)
+        case "trigger" if service is not None and other is not None:
             yield Finding(
                 id=f"trigger/{bridge.other}",
                 severity=Severity.HIGH,

@@ -21,13 +21,24 @@ REDIRECTING = frozenset(
     {
         *("search_path", "role", "session_authorization", "session_replication_role", "row_security"),
         *("default_transaction_read_only", "transaction_read_only", "lo_compat_privileges", "allow_system_table_mods"),
-        *("local_preload_libraries", "dynamic_library_path", "exit_on_error", "default_transaction_isolation"),
+        *(
+            "local_preload_libraries",
+            "session_preload_libraries",
+            "dynamic_library_path",
+            "exit_on_error",
+            "default_transaction_isolation",
+        ),
         *("idle_session_timeout", "lock_timeout", "transaction_timeout", *TIMEOUTS),
     }
 )
 """Settings that change what a session may do, sees or runs. Every other one is tuning, and left alone."""
 
-_DBAS_OWN = frozenset({"lock_timeout", "transaction_timeout", "idle_session_timeout", "default_transaction_isolation"})
+_DBAS_OWN = frozenset(
+    {
+        *("lock_timeout", "transaction_timeout", "idle_session_timeout", "default_transaction_isolation"),
+        "session_preload_libraries",
+    }
+)
 """Of these, what a DBA may well set for a whole database."""
 
 

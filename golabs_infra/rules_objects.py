@@ -106,9 +106,18 @@ class ObjectRules:
         )
 
     def _again(self, item: CatalogObject, service: ServiceModel) -> tuple[str, ...]:
-        """What a former owner is to have, which goes to the new one with all that it had."""
-        wanted = self.expectation.privileges(item.kind, service.schema.name, item.owner)
-        return grant(item, item.owner, wanted) if wanted else ()
+        """What a former owner is to have, which goes to the new one with all that it had; on what follows it, too."""
+        followers = [
+            each
+            for each in self.evidence.objects
+            if each.follows and each.kind == "sequence" and (each.schema, each.owner) == (item.schema, item.owner)
+        ]
+        return tuple(
+            statement
+            for each in (item, *(followers if item.kind == "table" else ()))
+            if (wanted := self.expectation.privileges(each.kind, service.schema.name, item.owner))
+            for statement in grant(each, item.owner, wanted)
+        )
 
     def _entry(self, item: CatalogObject, service: ServiceModel, entry: Entry) -> Iterator[Finding]:
         grantee, user = entry.grantee, self.expectation.users.get(entry.grantee)

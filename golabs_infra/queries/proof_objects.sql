@@ -1,11 +1,12 @@
 -- Everything in the database that has an owner or a list of privileges, with one row for each grantee and grantor. Of what
 -- PostgreSQL or an extension brought, only what was granted since then. A column comes where it has privileges of its own.
 WITH namespaces AS (
-    SELECT n.oid, n.nspname::text AS name, n.nspname IN ('pg_catalog', 'information_schema') AS system
+    SELECT n.oid, n.nspname::text AS name, n.nspname IN ('pg_catalog', 'information_schema') AS theirs
     FROM pg_namespace n WHERE n.nspname !~ '^pg_(toast|temp)'
 ), objects AS (
     SELECT 'pg_namespace'::regclass AS class, n.oid, 0 AS part, 'schema' AS kind, '' AS schema, n.nspname::text AS name,
-           '' AS detail, n.nspowner AS owner, coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, s.system,
+           '' AS detail, n.nspowner AS owner, coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl,
+           s.theirs AS system,
            false AS definer, false AS follows
     FROM pg_namespace n JOIN namespaces s ON s.oid = n.oid
     UNION ALL
@@ -13,16 +14,17 @@ WITH namespaces AS (
            CASE c.relkind WHEN 'S' THEN 'sequence' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
                           WHEN 'f' THEN 'foreign table' ELSE 'table' END,
            s.name, c.relname::text, '', c.relowner,
-           coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, c.relowner)), s.system,
+           coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, c.relowner)),
+           s.theirs AND c.oid < 16384,
            c.relkind = 'v' AND NOT coalesce(c.reloptions::text ~* 'security_invoker=(true|on|1|yes)', false),
            c.relkind = 'S' AND EXISTS (
                SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refobjsubid > 0
                                          AND d.deptype IN ('a', 'i'))
     FROM pg_class c JOIN namespaces s ON s.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND (NOT s.system OR c.relacl IS NOT NULL)
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND (NOT s.theirs OR c.relacl IS NOT NULL OR c.oid >= 16384)
     UNION ALL
     SELECT 'pg_class'::regclass, c.oid, a.attnum, 'column', s.name, c.relname::text, a.attname::text, c.relowner, a.attacl,
-           s.system, false, true
+           s.theirs AND c.oid < 16384, false, true
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN namespaces s ON s.oid = c.relnamespace
     WHERE a.attacl IS NOT NULL AND NOT a.attisdropped
     UNION ALL
@@ -30,17 +32,18 @@ WITH namespaces AS (
            CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END,
            s.name, p.proname::text,
            CASE p.prokind WHEN 'a' THEN pg_get_function_identity_arguments(p.oid) ELSE oidvectortypes(p.proargtypes) END,
-           p.proowner, coalesce(p.proacl, acldefault('f', p.proowner)), s.system, p.prosecdef, false
+           p.proowner, coalesce(p.proacl, acldefault('f', p.proowner)),
+           s.theirs AND p.oid < 16384, p.prosecdef, false
     FROM pg_proc p JOIN namespaces s ON s.oid = p.pronamespace
-    WHERE (NOT s.system OR p.proacl IS NOT NULL) AND NOT EXISTS ( -- a range type's own, which the server gives to itself
+    WHERE (NOT s.theirs OR p.proacl IS NOT NULL OR p.oid >= 16384) AND NOT EXISTS ( -- a range type's own, which the server gives to itself
         SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
     UNION ALL
     SELECT 'pg_type'::regclass, t.oid, 0, CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END, s.name, t.typname::text, '',
-           t.typowner, coalesce(t.typacl, acldefault('T', t.typowner)), s.system, false, false
+           t.typowner, coalesce(t.typacl, acldefault('T', t.typowner)), s.theirs AND t.oid < 16384, false, false
     FROM pg_type t JOIN namespaces s ON s.oid = t.typnamespace
     WHERE (t.typtype IN ('d', 'e', 'r') OR t.typtype = 'c' AND EXISTS (
               SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
-      AND (NOT s.system OR t.typacl IS NOT NULL)
+      AND (NOT s.theirs OR t.typacl IS NOT NULL OR t.oid >= 16384)
     UNION ALL
     SELECT 'pg_foreign_server'::regclass, f.oid, 0, 'foreign server', '', f.srvname::text, '', f.srvowner,
            coalesce(f.srvacl, acldefault('S', f.srvowner)), false, false, false

@@ -195,6 +195,13 @@ def by_owner() -> list[Mutation]:
 
     return [
         moved("a table to another service", "TABLE billing.invoice", "table billing.invoice", ORDER_OWNER),
+        moved(
+            "an identity column's table to the own app user",
+            "TABLE billing.customer",
+            "table billing.customer",
+            BILLING,
+        ),
+        moved("a foreign server to a user", "SERVER archive", "foreign server archive", BILLING_OWNER),
         moved("a table to the own app user", "TABLE billing.parent", "table billing.parent", BILLING),
         moved("a table to a superuser", "TABLE billing.parent", "table billing.parent", "postgres"),
         moved(

@@ -266,6 +266,24 @@ def ways_around() -> list[Mutation]:
             found={"trigger/order": "trigger spy on billing.invoice"},
         ),
         broken(
+            "a definer's function among the server's own",
+            f"CREATE FUNCTION pg_catalog.peek() RETURNS bigint {definer}",
+            found={"definer/postgres": "function pg_catalog.peek()"},
+            after=("DROP FUNCTION pg_catalog.peek()",),
+        ),
+        broken(
+            "a view among the server's own",
+            "CREATE VIEW information_schema.bills AS SELECT * FROM billing.invoice",
+            "GRANT SELECT ON information_schema.bills TO PUBLIC",
+            found={"privilege/PUBLIC/SELECT": "view information_schema.bills"},
+            after=("DROP VIEW information_schema.bills",),
+        ),
+        broken(
+            "nothing but reading for everybody here",
+            f"ALTER DATABASE {TST} SET default_transaction_read_only TO on",
+            found={"setting/database/default_transaction_read_only": "database go-labs-tst"},
+        ),
+        broken(
             "an event trigger that a service can change",
             "CREATE FUNCTION \"order\".ev() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'",
             f'ALTER FUNCTION "order".ev() OWNER TO {ORDER_OWNER}',

@@ -83,8 +83,8 @@ def test_what_an_earlier_run_has_provisioned_is_not_adopted_again() -> None:
 
 def test_statements_quote_what_needs_it() -> None:
     mends = "\n".join(finding.fault.mend for finding in find(odd_live()))
-    assert 'ALTER TABLE "billing"."an ""odd""\nname" OWNER TO "billing_migration_dev_user";' in mends
-    assert 'ALTER VIEW "public"."an ""odd""\nname" SET SCHEMA "billing";' in mends
+    assert 'ALTER TABLE "billing".U&"an ""odd""\\+00000aname" OWNER TO "billing_migration_dev_user";' in mends
+    assert 'ALTER VIEW "public".U&"an ""odd""\\+00000aname" SET SCHEMA "billing";' in mends
 
 
 def test_hundreds_of_objects_are_counted_and_the_statements_name_each() -> None:
