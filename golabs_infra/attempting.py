@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from .attempts import Attempt, Observation, Outcome
 from .connecting import Refusal, RefusalReason, connect_user
 from .endpoint import Endpoint
-from .sql import filled
+from .statement import filled
 
 STATEMENT_TIMEOUT_S = 20
 LOCK_TIMEOUT_MS = 300

@@ -17,7 +17,6 @@ from .model import PUBLIC, Desired, Role, ServiceModel, expand
 from .names import EXTENSIONS_SCHEMA, parse_user_name, service_name_problem
 from .settings import Settings
 
-
 SYSTEM_SCHEMAS = frozenset({"pg_catalog", "information_schema"})
 """Schemas that everybody looks into."""
 

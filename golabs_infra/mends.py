@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 
 from .evidence import CatalogObject, DefaultEntry, Entry, Membership
 from .model import PUBLIC
-from .sql import quoted, remedy
+from .statement import quoted, remedy
 
 _GRANT_CLAUSE = {
     "view": "TABLE",

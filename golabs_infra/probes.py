@@ -21,7 +21,7 @@ from .attempts import (
 )
 from .authority import Need
 from .model import PUBLIC, PUBLIC_SCHEMA, Desired, ServiceModel
-from .sql import call, remedy
+from .statement import call, remedy
 
 _DATA = ("read", "insert", "update", "delete")
 _TABLES = ("r", "p")

@@ -22,7 +22,8 @@ from .findings import Finding
 from .inspection import trust_only_the_catalogs
 from .passwords import random_salt, scram_verifier
 from .settings import Settings
-from .sql import remedy, verifier_variable
+from .sql import verifier_variable
+from .statement import remedy
 
 BY_HAND = frozenset(
     {"trigger", "event-trigger", "inheritance", "foreign-key", "call", "row-security", "disagreement", "untried"}

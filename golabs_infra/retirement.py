@@ -21,7 +21,7 @@ from .inspection import read_cluster, read_rows
 from .model import PUBLIC
 from .sessions import Session, end_sessions, in_words, open_sessions
 from .settings import Settings
-from .sql import remedy
+from .statement import remedy
 
 _LOCK_TIMEOUT = "5s"
 _MOMENT_S = 2.0

@@ -12,8 +12,8 @@ from .errors import AdoptionError, Fault
 from .inspection import MINIMUM_VERSION, PUBLIC_CLOSED_VERSION, Cluster
 from .sessions import Session, in_words
 from .settings import Settings
-from .sql import remedy
 from .stackfile import NAMESPACE
+from .statement import remedy
 from .wording import counted, some
 
 

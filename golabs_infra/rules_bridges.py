@@ -23,7 +23,7 @@ from .expectation import SYSTEM_SCHEMAS, Expectation
 from .findings import Finding, Severity
 from .mends import revoke
 from .model import PUBLIC, ServiceModel
-from .sql import remedy
+from .statement import remedy
 
 _COMMANDS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 

@@ -13,7 +13,7 @@ from .expectation import Expectation
 from .findings import Finding, Severity
 from .mends import grant, grantee_word, revoke, revoke_grant_option, words
 from .model import PUBLIC
-from .sql import remedy
+from .statement import remedy
 
 ENVIRONMENTS = "go-labs-"
 """What every environment's database begins with."""

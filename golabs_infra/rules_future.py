@@ -10,7 +10,7 @@ from .expectation import Expectation, User, entered_schemas
 from .findings import Finding, Severity
 from .mends import close_default, grantee_word, open_default, words
 from .model import PUBLIC
-from .sql import remedy
+from .statement import remedy
 
 _EVERYBODYS = {"functions": frozenset({"EXECUTE"}), "types": frozenset({"USAGE"})}
 """What PUBLIC has on later objects, unless an owner says otherwise."""

@@ -12,7 +12,8 @@ from .findings import Finding, Severity
 from .mends import leave
 from .model import PUBLIC
 from .names import parse_user_name
-from .sql import remedy, verifier_variable
+from .sql import verifier_variable
+from .statement import remedy
 from .wording import counted
 
 SET_ROLE_VERSION = 160000

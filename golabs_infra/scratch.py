@@ -18,7 +18,7 @@ from .errors import GolabsError
 from .inspection import lost_in_words, read_rows, trust_only_the_catalogs
 from .interrupting import killed_is_interrupted, kills_wait
 from .model import Desired, ServiceModel
-from .sql import remedy
+from .statement import remedy
 
 _PATIENT = "SET LOCAL lock_timeout TO '5s';\n"
 _RUNNING = 0x676F6C616273

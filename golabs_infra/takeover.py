@@ -16,8 +16,8 @@ from .model import PUBLIC_SCHEMA, Desired, Role
 from .names import EXTENSIONS_SCHEMA, parse_user_name
 from .policy import Policy
 from .rights import unadministered
-from .sql import remedy
 from .stackfile import NAMESPACE
+from .statement import remedy
 from .wording import counted, some
 
 ENCODING = "UTF8"

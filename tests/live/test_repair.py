@@ -12,7 +12,7 @@ from golabs_infra.endpoint import Endpoint
 from golabs_infra.project import Project
 
 from .catalog import snapshot
-from .test_verify import READ, Stack, provision
+from .proofs import READ, Stack, provision
 from .tools import answer, as_superuser, migrate, url, user
 
 

@@ -5,87 +5,23 @@ from __future__ import annotations
 import io
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import psycopg
 import pytest
 
-from golabs_infra import cli
 from golabs_infra.connecting import connect_admin
 from golabs_infra.connections import connection_file
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.project import Project
 from golabs_infra.stack_editing import StackDocument
 
-from ..support import REPOSITORY, direct_engine, write_stack
 from .catalog import snapshot
-from .tools import as_superuser, login, migrate, url, user, with_admin
+from .proofs import READ, SERVICES, Stack, provision
+from .tools import as_superuser, login, migrate, url, user
 
-SERVICES = ["billing", "catalog", "order"]
-READ = "GRANT SELECT ON billing.invoice TO order_app_{0}_user"
 MEMBER = "GRANT billing_app_{0}_user TO order_app_{0}_user"
-SCHEMA = json.loads((REPOSITORY / "docs" / "verify.schema.json").read_text(encoding="utf-8"))
-
-
-@dataclass
-class Stack:
-    """An environment that was provisioned and migrated, and `golabs` on it."""
-
-    project: Project
-    server: Endpoint
-    admin: Endpoint
-    environment: str
-    capture: pytest.CaptureFixture[str]
-
-    @property
-    def database(self) -> str:
-        return f"go-labs-{self.environment}"
-
-    def write(self, **values: Any) -> None:
-        """The stack's file anew."""
-        config = {"services": SERVICES, **values}
-        write_stack(self.project, self.environment, self.admin, **config)
-
-    def up(self) -> None:
-        """Provisions."""
-        direct_engine(self.project, self.environment).up()
-
-    def golabs(self, command: str, *words: str) -> tuple[int, str, str]:
-        """Runs the command; gives its exit code, standard output and standard error."""
-        self.capture.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main(["--project", str(self.project.root), command, self.environment, *words])
-        shown = self.capture.readouterr()
-        code = ended.value.code
-        assert isinstance(code, int)
-        assert "Traceback" not in shown.err
-        return code, shown.out, shown.err
-
-    def break_it(self, *statements: str) -> None:
-        """As the superuser, in the environment's database; `{0}` is the environment."""
-        texts = [each.format(self.environment) for each in statements]
-        as_superuser(self.server, *texts, database=self.database)
-
-    def report(self) -> dict[str, Any]:
-        """What `verify --json` says, which keeps to the documented schema."""
-        _, out, _ = self.golabs("verify", "--json")
-        document: dict[str, Any] = json.loads(out)
-        jsonschema.validate(document, SCHEMA)
-        return document
-
-
-def provision(
-    project: Project, server: Endpoint, environment: str, capture: pytest.CaptureFixture[str], limited: bool = False
-) -> Stack:
-    """A stack whose admin is the superuser, or the least that will do."""
-    stack = Stack(project, server, with_admin(server) if limited else server, environment, capture)
-    stack.write()
-    stack.up()
-    migrate(project, SERVICES, environment)
-    return stack
 
 
 @pytest.fixture(autouse=True)

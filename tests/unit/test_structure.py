@@ -47,6 +47,7 @@ ORDER = [
         "changes",
         "plan",
         "sql",
+        "statement",
         "wording",
     ),
     *(
@@ -84,7 +85,7 @@ ORDER = [
 
 PURE = [
     *("errors", "names", "policy", "endpoint", "config_keys", "settings", "model"),
-    *("changes", "plan", "sql", "wording", "takeover", "rights", "guarding", "adoption"),
+    *("changes", "plan", "sql", "statement", "wording", "takeover", "rights", "guarding", "adoption"),
     *("shell_words", "shell_commands", "shell_assignments"),
     *("legacy_words", "legacy_tables", "legacy_lines", "legacy_values", "legacy_keys", "legacy"),
     *(
@@ -241,7 +242,7 @@ def test_sql_takes_only_the_composing_part_of_psycopg() -> None:
 
 
 def test_only_sql_composes_statements() -> None:
-    assert reaching("psycopg.sql") == {"sql"}
+    assert reaching("psycopg.sql") == {"sql", "statement"}
 
 
 def test_only_the_command_line_prints() -> None:
