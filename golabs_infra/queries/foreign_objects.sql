@@ -33,6 +33,6 @@ JOIN expected x ON x.oid = o.namespace
 WHERE pg_get_userbyid(o.owner) <> x.owner
   AND NOT EXISTS (
       SELECT FROM pg_depend e WHERE e.classid = o.class AND e.objid = o.oid AND e.objsubid = 0
-        AND e.deptype IN ('e', 'i')  -- an extension's; a range type's constructors, which the server gives to itself
+        AND (e.deptype = 'e' OR e.deptype = 'i' AND o.class = 'pg_proc'::regclass)  -- an extension's; a range type's
   )
 ORDER BY x.schema, o.kind, o.name, o.arguments

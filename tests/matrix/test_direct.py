@@ -340,7 +340,8 @@ def test_the_proofs_find_nothing_in_a_whole_environment_and_each_break_and_a_rep
     settings = engine(project, deployed.admin).settings
     done = Repairer(settings, deployed.admin, verifier.passwords()).repair(found)
     left = [statement for each in done.left for statement in each.finding.statements]
-    assert deployed.limited or left == []
+    beyond = ['ALTER ROLE "maker" NOCREATEROLE;'] if deployed.major < 16 else []
+    assert deployed.limited or left == beyond
     assert len(done.repaired) > len(done.left), done.left
     tools.as_superuser(deployed.server, *left, database=DATABASE)
     assert verifier.prove().findings == ()
