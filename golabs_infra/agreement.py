@@ -20,6 +20,9 @@ from .probing import Login, Probed
 from .rules_roles import password_finding
 
 
+_OF_EVERYBODY = ("setting/database/", "setting/all/")
+
+
 class Agreement:
     """One comparison. `found` is what the catalogs' proof has found."""
 
@@ -31,7 +34,7 @@ class Agreement:
         self._authority = authority
         self._explained = {finding.who for finding in found}
         self._affected = {finding.service for finding in found if finding.service}
-        self._database_found = any(finding.rule in ("database", "setting") for finding in found)
+        self._concerns_all = any(each.rule == "database" or each.id.startswith(_OF_EVERYBODY) for each in found)
 
     def findings(self, probed: Probed) -> Iterator[Finding]:
         """What the logins have shown that the catalogs can't know, and where the two don't agree."""
@@ -62,8 +65,9 @@ class Agreement:
         """Users who were refused for a reason that no rule on the catalogs knows, and not because all was taken."""
         for each in observations:
             user = self._expectation.users[each.user]
-            refused = each.attempt.action == "log-in" and each.outcome is Outcome.UNDECIDED and each.state not in FULL
-            if refused and user.role.login and not self._database_found:
+            undecided = each.attempt.action == "log-in" and each.outcome is Outcome.UNDECIDED
+            refused = undecided and each.state not in WAITED | FULL
+            if refused and user.role.login and not self._concerns_all:
                 yield password_finding(user, "REFUSED", each.detail)
 
     def _untried(self, observations: Iterable[Observation]) -> Iterator[Finding]:
@@ -100,11 +104,9 @@ class Agreement:
                 yield self._disagreement(
                     user, "search_path", f"role {user.name}", f"in a session of {user.name} {what}"
                 )
-        superuser = "SUPERUSER" if facts.is_superuser else ""
         if facts.current_user == user.name and facts.is_superuser != self._is_superuser(user.name):
-            what = (
-                f"a session of {user.name} is {'a' if superuser else 'no'} superuser's, and the catalogs say otherwise"
-            )
+            whose = "a superuser's" if facts.is_superuser else "no superuser's"
+            what = f"a session of {user.name} is {whose}, and the catalogs say otherwise"
             yield self._disagreement(user, "superuser", f"role {user.name}", what)
 
     def _is_superuser(self, name: str) -> bool:
@@ -158,7 +160,7 @@ class Agreement:
         service = self._expectation.service_of(schema)
         concerned = {user.service, *([service.name] if service is not None else [])}
         names = {user.name, "PUBLIC", *self._authority.reaches(user.name)}
-        return bool(names & self._explained or concerned & self._affected) or self._database_found
+        return bool(names & self._explained or concerned & self._affected) or self._concerns_all
 
     @staticmethod
     def _disagreement(user: User, action: str, what_object: str, what: str) -> Finding:
