@@ -19,7 +19,6 @@ from .inspection import search_path_elements
 from .probing import Login, Probed
 from .rules_roles import password_finding
 
-
 _OF_EVERYBODY = ("setting/database/", "setting/all/")
 
 

@@ -76,6 +76,14 @@ def test_every_figure_of_the_readme_was_measured() -> None:
     assert [row for row in rows if row not in measured.splitlines() and row != "|  |"] == []
 
 
+def test_every_figure_of_the_proofs_was_measured() -> None:
+    measured = (REPOSITORY / "benchmarks" / "results" / "proofs.md").read_text(encoding="utf-8").splitlines()
+    section = README.split("### Proving the isolation")[1].split("### Test databases")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")]
+    assert len(rows) >= 4
+    assert [row for row in rows if row not in measured] == []
+
+
 def test_the_changelog_has_the_keep_a_changelog_form() -> None:
     assert CHANGELOG.startswith("# Changelog\n")
     assert re.findall(r"^## \[(.*?)\]", CHANGELOG, re.MULTILINE)[0] == "Unreleased"
