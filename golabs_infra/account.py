@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+
+from pydantic import SecretStr
 
 from . import connections
 from .adoption import OUTDATED_STATE
@@ -20,7 +22,8 @@ from .errors import ApplyError, EngineError, PolicyError
 from .forgetting import forget_environment
 from .guarding import check_losses
 from .identity import forget_identity
-from .names import USER_KINDS, user_name
+from .login_changes import LoginChanger
+from .names import USER_KINDS
 from .plan import service_of
 from .policy import CONFIRMATION_VARIABLE, Policy
 from .runs import Run
@@ -168,6 +171,11 @@ class Account:
             line = describe(change)
             self._screen.step(line.symbol, line.text, indent=4)
 
+    def change_logins(self, changer: LoginChanger, users: Collection[str], passwords: Mapping[str, SecretStr]) -> None:
+        """Opens and closes logins and sets passwords, on the server alone. Raises ApplyError."""
+        self._verb = "changed"
+        changer.change(users, passwords, self._change)
+
     def converge_service(self, service: str) -> None:
         """Makes the server what the model says of a service, where the engine's state did not know what it is like.
 
@@ -286,11 +294,12 @@ class Account:
 
     def _show_services(self) -> None:
         project, environment = self._run.project, self._run.environment
-        retired = {service.name for service in self._run.settings_without_secrets.services if service.retired}
+        settings = self._run.settings_without_secrets
+        retired = {service.name for service in settings.services if service.retired}
         rows = [
             (
                 f"{service} (retired)" if service in retired else service,
-                *(user_name(service, kind, environment) for kind in USER_KINDS),
+                *(settings.open_logins(service, kind)[-1] for kind in USER_KINDS),
                 project.relative(connections.connection_file(project, environment, service)),
             )
             for service in connections.provisioned_services(project, environment)

@@ -180,7 +180,8 @@ def _choose(
     user: str, settings: Settings, cluster: Cluster, memory: Memory, proves: Callable[[str, SecretStr], bool]
 ) -> Password:
     exists = user in cluster.roles
-    free = not exists or settings.policy.resets_passwords
+    # Nobody logs in as one that is closed, whatever its password is.
+    free = not exists or settings.policy.resets_passwords or user in settings.closed
     configured = settings.passwords.get(user)
     if configured is not None:
         # For a user that we manage, a new configured password is a rotation that was asked for.

@@ -131,9 +131,10 @@ class Agreement:
     def _predicted(self, observation: Observation, login: Login) -> bool:
         user, attempt = observation.user, observation.attempt
         # A setting may have made it another role from the beginning; SET ROLE asks who has logged in all the same.
-        acting = login.facts.current_user if login.facts else user
+        logs_in = attempt.action in ("log-in", "connect-elsewhere")
+        acting = user if logs_in or login.facts is None else login.facts.current_user
         has = all(self._authority.may(user if need.kind == "role" else acting, need) for need in attempt.needs)
-        if attempt.action not in ("log-in", "connect-elsewhere"):
+        if not logs_in:
             return has
         known = self._evidence.roles.get(user)
         database = self._evidence.databases.get(attempt.object.removeprefix("database "))

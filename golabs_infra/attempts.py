@@ -147,9 +147,11 @@ class Entitlements:
         return all(self._has(user, need) for need in needs)
 
     def _has(self, user: str, need: Need) -> bool:
+        # A twin has nothing of its own: its sessions act as the user that it is a twin of.
+        acting = self._roles[user].acts_as or user if user in self._roles else user
         match need.kind:
             case "role":
-                return need.name == user
+                return need.name in (user, acting)
             case "attribute":
                 role = self._roles.get(user)
                 has = (
@@ -164,6 +166,6 @@ class Entitlements:
                 schema = ""
             case kind:
                 schema = need.name if kind == "schema" else need.schema
-                if self._owners.get(schema) == user:
+                if self._owners.get(schema) == acting:
                     return True
-        return any(need.privilege in self._granted.get((need.kind, schema, each), ()) for each in (user, PUBLIC))
+        return any(need.privilege in self._granted.get((need.kind, schema, each), ()) for each in (acting, PUBLIC))

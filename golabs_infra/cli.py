@@ -16,6 +16,7 @@ import typer
 from .account import Account
 from .cli_options import EXIT_FAILED, EXIT_USAGE, AsJson, Engine, Environment, Invocation, Yes, invocation
 from .cli_proofs import drift, verify
+from .cli_rotation import rotate
 from .cli_server import server_app
 from .connections import ExportFormat
 from .console import Screen
@@ -226,6 +227,7 @@ def import_legacy(
 
 app.command()(verify)
 app.command()(drift)
+app.command()(rotate)
 
 
 @app.command("sql")

@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from .endpoint import SslMode
 from .policy import PolicyName
 
-STRUCTURED_KEYS = frozenset({"services", "passwords", "accepted"})
+STRUCTURED_KEYS = frozenset({"services", "passwords", "logins", "accepted"})
 """Keys whose values are lists or mappings; Pulumi hands them to a program as JSON."""
 
 _UNITS_MS = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -230,6 +230,7 @@ KEYS: dict[str, str] = {
     "policy": "keep",
     "services": "[billing]",
     "passwords": "{billing: {migration: ..., app: ...}}",
+    "logins": "{billing: {app: [user, twin]}}",
     "accepted": "[{id: ..., object: ..., note: ...}]",
 }
 """Every top-level key, with an example of its value."""

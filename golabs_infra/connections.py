@@ -30,11 +30,12 @@ from .endpoint import Endpoint
 from .errors import GolabsError
 from .files import prepare_private, remove_leftovers
 from .model import Desired, ServiceModel
-from .names import USER_KINDS
+from .names import USER_KINDS, UserKind
 from .project import Project
 
 Record = dict[str, Any]
-"""environment, service, database, host, port, sslmode, schema, users; passwords in clear."""
+"""environment, service, database, host, port, sslmode, schema, users; passwords in clear. While a change of passwords is
+under way, a user has `others` too: the logins that are good, or about to be, beside the one that clients are to use."""
 
 
 class ExportFormat(StrEnum):
@@ -56,7 +57,6 @@ def build_records(desired: Desired, endpoint: Endpoint, passwords: Mapping[str, 
 
 def _record(desired: Desired, service: ServiceModel, endpoint: Endpoint, passwords: Mapping[str, str]) -> Record:
     database = desired.database.name
-    users = dict(zip(USER_KINDS, service.roles, strict=True))
     return {
         "environment": desired.environment,
         "service": service.name,
@@ -67,14 +67,23 @@ def _record(desired: Desired, service: ServiceModel, endpoint: Endpoint, passwor
         "schema": service.schema.name,
         "users": {
             kind: {
-                "username": role.name,
-                "password": passwords[role.name],
-                "url": libpq_url(endpoint, database, role.name, passwords[role.name]),
-                "jdbcUrl": jdbc_url(endpoint, database, role.name, passwords[role.name]),
+                "username": newest,
+                "password": passwords[newest],
+                "url": libpq_url(endpoint, database, newest, passwords[newest]),
+                "jdbcUrl": jdbc_url(endpoint, database, newest, passwords[newest]),
+                **({"others": [{"username": name, "password": passwords[name]} for name in older]} if older else {}),
             }
-            for kind, role in users.items()
+            for kind, (*older, newest) in service.open_logins.items()
         },
     }
+
+
+def with_other(record: Record, kind: UserKind, username: str, password: str) -> Record:
+    """The record with one more login in it that is good, or about to be, for a user of this kind."""
+    user = record["users"][kind]
+    other = {"username": username, "password": password}
+    others = [*(each for each in user.get("others", ()) if each != other), other]
+    return {**record, "users": {**record["users"], kind: {**user, "others": others}}}
 
 
 def libpq_url(endpoint: Endpoint, database: str, user: str, password: str) -> str:
@@ -119,12 +128,15 @@ _Dumper.add_representer(str, _string)
 
 
 _KEYS = ("environment", "service", "database", "host", "port", "sslmode", "schema", "users")
-_USER_KEYS = ("username", "password", "url", "jdbcUrl")
+_USER_KEYS = ("username", "password", "url", "jdbcUrl", "others")
 
 
 def _in_order(record: Record) -> Record:
     """The record with its keys in the contract's order, which a stack's outputs don't keep."""
-    users = {kind: {key: record["users"][kind][key] for key in _USER_KEYS} for kind in USER_KINDS}
+    users = {
+        kind: {key: record["users"][kind][key] for key in _USER_KEYS if key in record["users"][kind]}
+        for kind in USER_KINDS
+    }
     return {key: users if key == "users" else record[key] for key in _KEYS}
 
 
@@ -198,7 +210,8 @@ def read_records(project: Project, environment: str) -> list[Record]:
             record = yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader)
             users = record["users"]
             for kind in USER_KINDS:
-                str(users[kind]["username"]), str(users[kind]["password"])
+                for login in (users[kind], *users[kind].get("others", ())):
+                    str(login["username"]), str(login["password"])
         except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
             raise GolabsError(
                 f"the connection file can't be read ({type(error).__name__})",
@@ -210,9 +223,19 @@ def read_records(project: Project, environment: str) -> list[Record]:
 
 
 def known_passwords(records: Iterable[Record]) -> dict[str, SecretStr]:
-    """The passwords in records, by user name."""
-    users = [record["users"][kind] for record in records for kind in USER_KINDS]
-    return {user["username"]: SecretStr(str(user["password"])) for user in users}
+    """The passwords in records, by user name; of several that a user is said to have, the one that clients are to use."""
+    return {user: passwords[0] for user, passwords in candidates(records).items()}
+
+
+def candidates(records: Iterable[Record]) -> dict[str, tuple[SecretStr, ...]]:
+    """All of the passwords in records, by user name. After a run that was killed a user may have two, of which one is good."""
+    found: dict[str, tuple[SecretStr, ...]] = {}
+    for record in records:
+        for user in (record["users"][kind] for kind in USER_KINDS):
+            for login in (user, *user.get("others", ())):
+                name, password = login["username"], SecretStr(str(login["password"]))
+                found[name] = (*found.get(name, ()), password)
+    return found
 
 
 def remove_files(project: Project, environment: str) -> list[Path]:

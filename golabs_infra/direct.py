@@ -64,11 +64,16 @@ class Survey:
     live: Live | None
     decision: Decision
     proves: PasswordProver
+    closed: frozenset[str]
 
     def is_to_set(self, user: str) -> bool:
         """Whether a user gets a password: it is new, or has another one than it is to have."""
         password = self.decision.passwords[user].value
-        return user not in self.cluster.roles or password is None or not self.proves(user, password)
+        if user not in self.cluster.roles:
+            return True
+        if password is None:
+            return user not in self.closed  # nobody logs in as one that is closed
+        return not self.proves(user, password)
 
 
 def _new_verifier(password: SecretStr) -> str:
@@ -201,13 +206,14 @@ class DirectEngine:
         environment = self.settings.environment
         kept = connections.known_passwords(connections.read_records(self.project, environment))
         known = {**kept, **self.settings.passwords}
-        if unknown := [user for user in self.settings.users if user not in known]:
+        users = self.settings.users_with_passwords
+        if unknown := [user for user in users if user not in known]:
             raise GolabsError(
                 f"no password is known for {', '.join(unknown)}",
                 where=self.settings.source,
                 mend=f"golabs up {environment}",
             )
-        clear = {user: known[user].get_secret_value() for user in self.settings.users}
+        clear = {user: known[user].get_secret_value() for user in users}
         return connections.write_files(
             self.project, environment, connections.build_records(self.desired, self.endpoint, clear)
         )
@@ -318,18 +324,15 @@ class DirectEngine:
             proves.compare({user: likely[user] for user in self.settings.users if user in likely}, workers)
         decision = decide(self.settings, self.endpoint, cluster, memory, proves, live, self.desired)
         self._check_removed(admin, cluster, self._removed(decision))
-        return Survey(cluster, connection, live, decision, proves)
+        return Survey(cluster, connection, live, decision, proves, self.settings.closed)
 
     def _memory(self, cluster: Cluster) -> Memory:
         """What files tell of earlier runs: which server it was, which users, and their passwords."""
         environment = self.settings.environment
-        passwords = connections.known_passwords(connections.read_records(self.project, environment))
+        written = connections.candidates(connections.read_records(self.project, environment))
         identity = recall_identity(self.project, environment)
-        pending = recall_pending(self.project, environment)
-        known = {
-            user: tuple(found[user] for found in (pending, passwords) if user in found)
-            for user in {*passwords, *pending}
-        }
+        pending = {user: (password,) for user, password in recall_pending(self.project, environment).items()}
+        known = {user: (*pending.get(user, ()), *written.get(user, ())) for user in {*written, *pending}}
         # Where all may be dropped, the users on the server tell which services an earlier run provisioned. Elsewhere
         # some may be there that were never ours, so only what an earlier run wrote down counts.
         managed = frozenset(cluster.roles)

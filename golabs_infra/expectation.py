@@ -14,7 +14,7 @@ from .authority import TABLE_KINDS
 from .config_keys import ServiceSettings
 from .evidence import Evidence
 from .model import PUBLIC, Desired, Role, ServiceModel, expand
-from .names import EXTENSIONS_SCHEMA, parse_user_name, service_name_problem
+from .names import EXTENSIONS_SCHEMA, login_name, parse_user_name, service_name_problem
 from .settings import Settings
 
 SYSTEM_SCHEMAS = frozenset({"pg_catalog", "information_schema"})
@@ -23,7 +23,8 @@ SYSTEM_SCHEMAS = frozenset({"pg_catalog", "information_schema"})
 
 @dataclass(frozen=True)
 class User:
-    """A user of the environment: its service, and the role that it is to be. `leftover`: its service is gone."""
+    """A user of the environment: its service, and the role that it is to be. `leftover`: its service is gone, or it is a
+    twin that the configuration does not name any more."""
 
     role: Role
     service: str
@@ -52,11 +53,19 @@ class Expectation:
             - known
         )
         leftover = tuple(ServiceSettings(name=name) for name in gone)
-        self._services: dict[str, ServiceModel] = {
-            service.name: service
-            for service in expand(settings.model_copy(update={"services": (*settings.services, *leftover)})).services
+        # A twin that the configuration does not name any more is a leftover, too.
+        twins = {
+            (each.service, each.kind)
+            for each in parsed
+            if each.login == "twin" and each.environment == settings.environment and each.service in {*known, *gone}
         }
+        logins = {**dict.fromkeys(sorted(twins), ("user",)), **settings.logins}
+        whole = settings.model_copy(update={"services": (*settings.services, *leftover), "logins": logins})
+        self._services: dict[str, ServiceModel] = {service.name: service for service in expand(whole).services}
         self._gone = frozenset(gone)
+        self._strays = frozenset(
+            login_name(service, kind, settings.environment, "twin") for service, kind in twins - settings.logins.keys()
+        )
 
     @property
     def database(self) -> str:
@@ -67,7 +76,7 @@ class Expectation:
     def users(self) -> Mapping[str, User]:
         """Every user of the environment, by name."""
         return {
-            role.name: User(role, service.name, service.name in self._gone)
+            role.name: User(role, service.name, service.name in self._gone or role.name in self._strays)
             for service in self._services.values()
             for role in service.roles
         }

@@ -24,7 +24,7 @@ from .connecting import LoginAnswer, connect_admin, try_login
 from .endpoint import Endpoint
 from .errors import ServerConnectionError
 from .model import PUBLIC_SCHEMA, DefaultPrivileges, Desired, Extension, Grant, Role
-from .names import parse_user_name, rebuilt_name
+from .names import LOGINS, parse_user_name, rebuilt_name
 from .passwords import verifier_matches
 from .proofs import proof
 
@@ -33,7 +33,7 @@ PUBLIC_CLOSED_VERSION = 150000
 """From 15 on the database's owner owns schema `public` and can close it."""
 
 _PATH_ELEMENT = re.compile(r'"(?:[^"]|"")*"|[^",\s]+')
-_SETTINGS = frozenset({"search_path", "statement_timeout", "idle_in_transaction_session_timeout"})
+_SETTINGS = frozenset({"role", "search_path", "statement_timeout", "idle_in_transaction_session_timeout"})
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,17 @@ class LiveRole:
 
     def is_as(self, role: Role) -> bool:
         """Whether it is as a declared role is to be, its password aside."""
-        return self.role == role and not (self.expires or self.memberships or self.overridden)
+        return self.role == role and not (
+            self.expires or self.overridden or self.strange_memberships(role) or self.lacks_membership(role)
+        )
+
+    def strange_memberships(self, role: Role) -> tuple[tuple[str, str | None], ...]:
+        """The memberships that a declared role is not to have."""
+        return tuple(each for each in self.memberships if each[0] != role.acts_as)
+
+    def lacks_membership(self, role: Role) -> bool:
+        """Whether it is no member of the role that it is to act as."""
+        return bool(role.acts_as) and all(group != role.acts_as for group, _ in self.memberships)
 
 
 @dataclass(frozen=True)
@@ -136,10 +146,10 @@ def read_cluster(connection: psycopg.Connection[Any], environment: str, database
             f"the admin may not read the server's identity: {error.what}",
             mend="as a superuser: GRANT EXECUTE ON FUNCTION pg_control_system() TO <admin>",
         ) from error
-    pattern = f"%\\_{environment}\\_user"
+    patterns = [f"%\\_{environment}\\_{login}" for login in LOGINS]
     roles = {
         row["name"]: _live_role(row)
-        for row in read_rows(connection, "roles", names=list(users), pattern=pattern, database=database)
+        for row in read_rows(connection, "roles", names=list(users), patterns=patterns, database=database)
         if row["name"] in users or _belongs(row["name"], environment)
     }
     for name in ("available_extensions", "superuser_extensions"):
@@ -278,6 +288,7 @@ def _live_role(row: dict[str, Any]) -> LiveRole:
         search_path=tuple(search_path_elements(settings.get("search_path", ""))),
         statement_timeout=_milliseconds(settings.get("statement_timeout", "0")),
         idle_in_transaction_session_timeout=_milliseconds(settings.get("idle_in_transaction_session_timeout", "0")),
+        acts_as=settings.get("role", ""),
     )
     overridden = tuple(sorted(set(in_database) & _SETTINGS))
     return LiveRole(role, expires, admin_is_member, memberships, overridden, administered)

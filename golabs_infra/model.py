@@ -6,12 +6,12 @@ else in the project knows which privilege who has on what.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from .config_keys import ServiceSettings
-from .names import EXTENSIONS_SCHEMA
+from .names import EXTENSIONS_SCHEMA, USER_KINDS, UserKind, login_name
 from .settings import Settings
 
 PUBLIC = "public"
@@ -47,6 +47,8 @@ class Role:
     replication: bool = False
     bypass_row_level_security: bool = False
     inherit: bool = True
+    acts_as: str = ""
+    """The one role that it is a member of, and that its sessions act as from their beginning; empty for none."""
 
 
 @dataclass(frozen=True, order=True)
@@ -93,7 +95,11 @@ class DefaultPrivileges:
 
 @dataclass(frozen=True)
 class ServiceModel:
-    """One service: its two users, its schema, and the privileges in it."""
+    """One service: its two users, the twins that they may have, its schema, and the privileges in it.
+
+    A twin is a second login of a user, and acts as it. `open_logins` are by kind the names of those that are open, of
+    which the last is the newest: what the service's connection file has.
+    """
 
     name: str
     migration: Role
@@ -101,11 +107,13 @@ class ServiceModel:
     schema: Schema
     grants: tuple[Grant, ...]
     default_privileges: tuple[DefaultPrivileges, ...]
+    open_logins: Mapping[UserKind, tuple[str, ...]]
+    twins: tuple[Role, ...] = ()
 
     @property
-    def roles(self) -> tuple[Role, Role]:
-        """Migration user, app user."""
-        return self.migration, self.app
+    def roles(self) -> tuple[Role, ...]:
+        """Migration user, app user, and then their twins."""
+        return self.migration, self.app, *self.twins
 
 
 @dataclass(frozen=True)
@@ -172,11 +180,13 @@ def _database_grants(extensions: bool) -> Iterator[Grant]:
 def _service(settings: Settings, service: ServiceSettings, extensions: bool) -> ServiceModel:
     """A retired service keeps its users, schema and data; nobody can log in, and the app user has no privileges."""
     active = not service.retired
+    closed = settings.closed
     search_path = (service.name, EXTENSIONS_SCHEMA) if extensions else (service.name,)
-    migration = Role(settings.user(service.name, "migration"), active, search_path)
+    names = {kind: settings.user(service.name, kind) for kind in USER_KINDS}
+    migration = Role(names["migration"], active and names["migration"] not in closed, search_path)
     app = Role(
-        settings.user(service.name, "app"),
-        active,
+        names["app"],
+        active and names["app"] not in closed,
         search_path,
         connection_limit=-1 if service.connection_limit is None else service.connection_limit,
         statement_timeout=service.statement_timeout or 0,
@@ -186,6 +196,11 @@ def _service(settings: Settings, service: ServiceSettings, extensions: bool) -> 
     def unless_retired(privileges: tuple[str, ...]) -> tuple[str, ...]:
         return privileges if active else ()
 
+    twins = [
+        replace(role, name=twin, login=active and twin not in closed, acts_as=role.name)
+        for kind, role in zip(USER_KINDS, (migration, app), strict=True)
+        if (twin := login_name(service.name, kind, settings.environment, "twin")) in settings.users_of(service.name)
+    ]
     return ServiceModel(
         name=service.name,
         migration=migration,
@@ -201,4 +216,6 @@ def _service(settings: Settings, service: ServiceSettings, extensions: bool) -> 
             DefaultPrivileges(migration.name, service.name, kind, app.name, unless_retired(of))
             for kind, of in RELATION_APP.items()
         ),
+        open_logins={kind: settings.open_logins(service.name, kind) for kind in USER_KINDS},
+        twins=tuple(twins),
     )

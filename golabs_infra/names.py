@@ -1,7 +1,8 @@
 """Naming rules: what a service, an environment, a database and a user may be called, and what they are called.
 
 Pure functions on strings. The pattern of environment names has no underscore, so `<service>_<kind>_<env>_user` can
-be read back from the right in one way only, and no two services of any two environments share a user name.
+be read back from the right in one way only, and no two services of any two environments share a user name. A user may
+have a twin, a second login that acts as it, for a change of passwords without a break; its name is as long.
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ from typing import Literal, NamedTuple, get_args
 
 UserKind = Literal["migration", "app"]
 USER_KINDS: tuple[UserKind, ...] = get_args(UserKind)
+
+Login = Literal["user", "twin"]
+"""The two logins that a service can have of each kind: the user itself, and its twin."""
+LOGINS: tuple[Login, ...] = get_args(Login)
 
 MAX_NAME_BYTES = 63
 """PostgreSQL's NAMEDATALEN - 1: a longer identifier is cut without an error, so we refuse it."""
@@ -24,16 +29,22 @@ DATABASE_SCRIPT = "database"
 RESERVED_SERVICES = frozenset({"public", "information_schema", EXTENSIONS_SCHEMA, DATABASE_SCRIPT})
 
 _USER_PATTERN = re.compile(
-    r"(?P<service>[a-z][a-z0-9_]*)_(?P<kind>migration|app)_(?P<environment>[a-z][a-z0-9-]*)_user"
+    r"(?P<service>[a-z][a-z0-9_]*)_(?P<kind>migration|app)_(?P<environment>[a-z][a-z0-9-]*)_(?P<login>user|twin)"
 )
 
 
 class UserName(NamedTuple):
-    """What a user's name says: its service, its kind and its environment."""
+    """What a user's name says: its service, its kind, its environment, and whether it is the twin of the user."""
 
     service: str
     kind: UserKind
     environment: str
+    login: Login = "user"
+
+    @property
+    def key(self) -> str:
+        """What its password is called below its service in `passwords`: `app`, `appTwin`."""
+        return password_key(self.kind, self.login)
 
 
 def database_name(environment: str) -> str:
@@ -48,7 +59,28 @@ def rebuilt_name(database: str) -> str:
 
 def user_name(service: str, kind: UserKind, environment: str) -> str:
     """`<service>_<kind>_<env>_user`."""
-    return f"{service}_{kind}_{environment}_user"
+    return login_name(service, kind, environment, "user")
+
+
+def login_name(service: str, kind: UserKind, environment: str, login: Login) -> str:
+    """`<service>_<kind>_<env>_user`, or `..._twin`."""
+    return f"{service}_{kind}_{environment}_{login}"
+
+
+def password_key(kind: UserKind, login: Login) -> str:
+    """`migration`, `app`, `migrationTwin`, `appTwin`."""
+    return kind if login == "user" else f"{kind}Twin"
+
+
+PASSWORD_KEYS: dict[str, tuple[UserKind, Login]] = {
+    password_key(kind, login): (kind, login) for login in LOGINS for kind in USER_KINDS
+}
+"""What a service's entry in `passwords` may hold, with the login that each is of."""
+
+
+def other_login(login: Login) -> Login:
+    """The other one of the two."""
+    return "twin" if login == "user" else "user"
 
 
 def parse_user_name(name: str) -> UserName | None:
@@ -57,7 +89,8 @@ def parse_user_name(name: str) -> UserName | None:
     if found is None:
         return None
     kind: UserKind = "migration" if found["kind"] == "migration" else "app"
-    return UserName(found["service"], kind, found["environment"])
+    login: Login = "twin" if found["login"] == "twin" else "user"
+    return UserName(found["service"], kind, found["environment"], login)
 
 
 def service_name_problem(name: str, environment: str) -> tuple[str, str] | None:

@@ -32,7 +32,7 @@ from .changes import (
     RevokePrivileges,
     SetPassword,
 )
-from .inspection import PUBLIC_CLOSED_VERSION, Live
+from .inspection import PUBLIC_CLOSED_VERSION, Cluster, Live
 from .model import PUBLIC, PUBLIC_SCHEMA, DefaultPrivileges, Desired, Grant, ObjectKind, Role, Schema
 from .names import EXTENSIONS_SCHEMA, UserName, parse_user_name, rebuilt_name
 
@@ -71,6 +71,13 @@ def plan(
     ]
     shared = {live.schemas[change.schema.name] for change in inside if isinstance(change, AlterSchemaOwner)}
     return sorted(changes, key=_places(desired, shared, removed))
+
+
+def plan_logins(
+    desired: Desired, cluster: Cluster, users: Collection[str], verifiers: Mapping[str, str | None]
+) -> list[Change]:
+    """What makes some users what they should be, by themselves: attributes, settings, the passwords of `verifiers`."""
+    return list(_roles(desired, Live(cluster), verifiers, users))
 
 
 def service_of(change: Change) -> str:
@@ -162,8 +169,12 @@ def plan_destroy(desired: Desired, live: Live) -> list[Change]:
     return changes
 
 
-def _roles(desired: Desired, live: Live, verifiers: Mapping[str, str | None]) -> Iterator[Change]:
+def _roles(
+    desired: Desired, live: Live, verifiers: Mapping[str, str | None], users: Collection[str] | None = None
+) -> Iterator[Change]:
     for role in desired.roles:
+        if users is not None and role.name not in users:
+            continue
         current = live.cluster.roles.get(role.name)
         if current is None:
             yield CreateRole(role, verifiers[role.name])

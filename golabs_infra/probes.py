@@ -49,6 +49,7 @@ class Program:
         self._scratch = scratch or {}
         self._passing = passing
         self._services = {role.name: service for service in desired.services for role in service.roles}
+        self._acting = {role.name: role.acts_as or role.name for role in desired.roles}
         self._relations: dict[str, list[Relation]] = {service.schema.name: [] for service in desired.services}
         for relation in relations:
             self._relations.setdefault(relation.schema, []).append(relation)
@@ -82,7 +83,12 @@ class Program:
         for schema, outside in self._outside.items():
             if schema != own:
                 attempts += outside
-        attempts += (attempt for role, attempt in self._roles.items() if role != user)
+        acting = self._acting[user]
+        attempts += (
+            self._as(user, attempt) if role == acting else attempt
+            for role, attempt in self._roles.items()
+            if role != user
+        )
         attempts += (attempt for since, attempt in self._predefined if version >= since)
         return attempts
 
@@ -126,10 +132,10 @@ class Program:
     def _own(self, user: str, service: ServiceModel) -> Iterator[Attempt]:
         """The user's own schema. Its owner only reads: what else it may do with what it owns is no question."""
         schema = service.schema.name
-        owns = user == service.schema.owner
+        owns = self._acting[user] == service.schema.owner
         yield from self._schema(user, schema)
         for relation in self._relations[schema]:
-            if owns and relation.kind == "f" and relation.owner != user:
+            if owns and relation.kind == "f" and relation.owner != service.schema.owner:
                 continue  # an admin's: only that one can make a foreign table where nobody may use its server
             if relation.kind == "S":
                 actions: Sequence[str] = ("read-sequence",) if owns else tuple(SEQUENCE_ACTIONS)

@@ -30,7 +30,7 @@ from .errors import AdoptionError, EngineError, Fault, GolabsError, IdentityErro
 from .identity import note_identity
 from .inspection import Cluster, PasswordProver, look_at, look_inside
 from .model import PUBLIC_SCHEMA, Desired, expand
-from .names import parse_user_name
+from .names import Login, UserKind, login_name, parse_user_name
 from .passwords import generate
 from .pending import forget_pending
 from .policy import CONFIRMATION_VARIABLE
@@ -144,7 +144,7 @@ def declare(project: Project, settings: Settings, endpoint: Endpoint, cluster: C
             desired.database,
             policy,
             provider,
-            [role for service in services for role in service.roles.values()],
+            [role for service in services for role in (*service.roles.values(), *service.twins)],
             cluster.database_exists,
             cluster.admin if cluster.database_owner in cluster.roles else None,
         ),
@@ -282,16 +282,13 @@ def _remember(settings: Settings, project: Project, state: Mapping[str, dict[str
             managed.add(values["name"])
         elif kind == _RANDOM_PASSWORD:
             generated |= _generated_password(settings, urn, values)
-    in_state = connections.known_passwords((outputs.get("connections") or {}).values())
-    in_files = connections.known_passwords(connections.read_records(project, settings.environment))
+    in_state = connections.candidates((outputs.get("connections") or {}).values())
+    in_files = connections.candidates(connections.read_records(project, settings.environment))
     return Memory(
         system_identifier=outputs.get("systemIdentifier"),
         managed=frozenset(user for user in managed if parse_user_name(user)),
         generated=generated,
-        passwords={
-            user: tuple(found[user] for found in (in_state, in_files) if user in found)
-            for user in {*in_state, *in_files}
-        },
+        passwords={user: (*in_state.get(user, ()), *in_files.get(user, ())) for user in {*in_state, *in_files}},
         holds_database=any(resource["type"] == _DATABASE for resource in state.values()),
         extensions=frozenset(
             resource["outputs"].get("name") for resource in state.values() if resource["type"] == _EXTENSION
@@ -334,8 +331,11 @@ def _moved_server(settings: Settings, endpoint: Endpoint, state: Mapping[str, di
 
 
 def _generated_password(settings: Settings, urn: str, values: dict[str, Any]) -> dict[str, SecretStr]:
-    """A generated password in the state, by the user that it was generated for (`<service>-<kind>`)."""
-    service, _, kind = urn.rpartition("::")[2].rpartition("-")
+    """A generated password in the state, by the user that it was generated for (`<service>-<kind>`, or `...-twin`)."""
+    name = urn.rpartition("::")[2]
+    service, _, kind = name.removesuffix("-twin").rpartition("-")
     if kind not in ("migration", "app") or "result" not in values:
         return {}
-    return {settings.user(service, "migration" if kind == "migration" else "app"): SecretStr(values["result"])}
+    of: UserKind = "migration" if kind == "migration" else "app"
+    login: Login = "twin" if name.endswith("-twin") else "user"
+    return {login_name(service, of, settings.environment, login): SecretStr(values["result"])}

@@ -157,7 +157,8 @@ def setting_findings(evidence: Evidence, expectation: Expectation) -> Iterator[F
         holder = expectation.users.get(setting.role)
         if not listed or (setting.role and holder is None):
             continue
-        modelled = setting.name in ("search_path", *TIMEOUTS)
+        acting = setting.name == "role" and holder is not None and bool(holder.role.acts_as)
+        modelled = setting.name in ("search_path", *TIMEOUTS) or acting
         if holder is not None and not holder.leftover and not (modelled and not setting.database):
             yield _of_a_user(setting, holder)
         elif not setting.role and setting.name not in _DBAS_OWN:
@@ -169,6 +170,8 @@ def _of_the_model(evidence: Evidence, user: User) -> Iterator[Finding]:
     if current is None:
         return
     pairs = [(name, getattr(user.role, name), getattr(current.role, name)) for name in ("search_path", *TIMEOUTS)]
+    if user.role.acts_as and user.role.acts_as != current.role.acts_as:
+        yield _not_acting(user, current.role.acts_as)
     for name, wanted, has in pairs:
         if wanted == has:
             continue
@@ -189,6 +192,20 @@ def _of_the_model(evidence: Evidence, user: User) -> Iterator[Finding]:
             statements=(mend,),
             service=user.service,
         )
+
+
+def _not_acting(user: User, seen: str) -> Finding:
+    """A twin whose sessions would do everything in its own name."""
+    return Finding(
+        id=f"setting/{user.name}/role",
+        severity=Severity.HIGH,
+        object=f"role {user.name}",
+        who=user.name,
+        what=f"sessions of {user.name} act as {seen or 'itself'}, and should as {user.role.acts_as}, whose second login it is",
+        cause=f"ALTER ROLE {user.name} SET, or RESET, role",
+        statements=(remedy("ALTER ROLE {} SET role TO {}", user.name, user.role.acts_as),),
+        service=user.service,
+    )
 
 
 def _of_a_user(setting: Setting, user: User) -> Finding:

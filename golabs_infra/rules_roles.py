@@ -38,6 +38,8 @@ def role_findings(evidence: Evidence, expectation: Expectation, authority: Autho
             continue
         yield from _attributes(evidence, user, known)
         yield from _login(user, known)
+        if not user.leftover:
+            yield from _without_membership(evidence, user)
         if user.name in evidence.passwordless and user.role.login and not user.leftover:
             yield password_finding(user, "NO PASSWORD")
     yield from _memberships(evidence, expectation, authority)
@@ -93,15 +95,16 @@ def _login(user: User, known: ServerRole) -> Iterator[Finding]:
                 severity=Severity.MEDIUM,
                 object=f"role {name}",
                 who=name,
-                what=f"{name} can log in, and there is no service {user.service} in the configuration any more",
-                cause="its service was taken out of the configuration, which leaves it in place here",
+                what=f"{name} can log in, and {_gone(user)} in the configuration any more",
+                cause=f"{'its entry in logins' if user.role.acts_as else 'its service'} was taken out of the configuration, "
+                "which leaves it in place here",
                 statements=(remedy("ALTER ROLE {} NOLOGIN", name),),
                 service=user.service,
             )
         return
     if known.login != user.role.login:
         word = "LOGIN" if known.login else "NOLOGIN"
-        told = "can log in, and its service is retired" if known.login else "can't log in: its login is closed"
+        told = "can log in, and its login is to be closed" if known.login else "can't log in: its login is closed"
         wanted = "NOLOGIN" if known.login else "LOGIN"
         yield _of_login(user, word, f"{name} {told}", f"ALTER ROLE {name} {word}", f"ALTER ROLE {{}} {wanted}")
     if known.expired is not None:
@@ -123,6 +126,14 @@ def _login(user: User, known: ServerRole) -> Iterator[Finding]:
             statements=(remedy(f"ALTER ROLE {{}} CONNECTION LIMIT {allowed:d}", name),),
             service=user.service,
         )
+
+
+def _gone(user: User) -> str:
+    return (
+        f"nothing names this second login of {user.role.acts_as}"
+        if user.role.acts_as
+        else f"there is no service {user.service}"
+    )
 
 
 def _of_login(user: User, word: str, what: str, cause: str, mend: str, severity: Severity = Severity.HIGH) -> Finding:
@@ -191,6 +202,10 @@ def _memberships(evidence: Evidence, expectation: Expectation, authority: Author
     for (member, group), edges in groupby(pairs, key=lambda each: (each.member, each.group)):
         user, of = expectation.users.get(member), expectation.users.get(group)
         same = list(edges)
+        if _is_twins(user, group):  # which is as it should be, unless it may hand it on
+            same = [each for each in same if each.administers]
+            if not same:
+                continue
         if user is None and (member in authority.above or not _concerns(evidence, expectation, authority, same[0])):
             continue
         if user is None and evidence.roles[member].create_role and all(_only_administers(each) for each in same):
@@ -205,10 +220,42 @@ def _memberships(evidence: Evidence, expectation: Expectation, authority: Author
             who=member,
             what=f"{member} is a member of {group}{chain}, {effect}",
             cause=f"granted by {', '.join(sorted({each.grantor or 'a role that is gone' for each in same}))} {_how(same)}",
-            statements=tuple(leave(each) for each in same),
+            statements=(
+                *(leave(each) for each in same),
+                *([_joined(evidence, member, group)] if _is_twins(user, group) else []),
+            ),
             beyond=user is None and of is None,
             service=(of or user).service if (of or user) is not None else "",  # type: ignore[union-attr]
         )
+
+
+def _is_twins(user: User | None, group: str) -> bool:
+    """Whether it is the membership that makes a twin what it is."""
+    return user is not None and not user.leftover and user.role.acts_as == group
+
+
+def _joined(evidence: Evidence, member: str, group: str) -> str:
+    """Membership with all that a twin needs of it; from 16 on that is told by options."""
+    options = " WITH INHERIT TRUE, SET TRUE" if evidence.cluster.version_number >= SET_ROLE_VERSION else ""
+    return remedy(f"GRANT {{}} TO {{}}{options}", group, member)
+
+
+def _without_membership(evidence: Evidence, user: User) -> Iterator[Finding]:
+    """A twin that can't act as its user."""
+    group = user.role.acts_as
+    edges = [each for each in evidence.memberships if (each.member, each.group) == (user.name, group)]
+    if not group or (any(each.inherits for each in edges) and any(each.becomes for each in edges)):
+        return
+    yield Finding(
+        id=f"missing-membership/{user.name}/{group}",
+        severity=Severity.HIGH,
+        object=f"role {group}",
+        who=user.name,
+        what=f"{user.name} is a second login of {group}, and is no member of it, so that it can't act as it",
+        cause="REVOKE, or GRANT with other options",
+        statements=(_joined(evidence, user.name, group),),
+        service=user.service,
+    )
 
 
 def _only_administers(edge: Membership) -> bool:

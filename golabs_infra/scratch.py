@@ -47,7 +47,8 @@ class Scratch:
         self.left_behind: set[str] = set()
         self._endpoint = endpoint
         self._database = desired.database.name
-        self._services = [service for service in desired.services if service.migration.login]
+        roles = {role.name: role for role in desired.roles}
+        self._services = [each for each in desired.services if roles[each.open_logins["migration"][-1]].login]
         self._passwords = passwords
         self._workers = workers
         self._begun: set[str] = set()
@@ -87,14 +88,14 @@ class Scratch:
         return found
 
     def _make(self, service: ServiceModel) -> None:
-        schema, owner = service.schema.name, service.migration.name
-        if owner not in self._passwords:
-            self.refused[service.name] = f"the password of {owner} is not known"
+        schema, user = service.schema.name, service.open_logins["migration"][-1]
+        if user not in self._passwords:
+            self.refused[service.name] = f"the password of {user} is not known"
             return
         create = remedy("CREATE TABLE {} (id bigserial, note pg_catalog.text)", (schema, self.name))
         remove = [remedy("DROP TABLE IF EXISTS {}", (schema, name)) for name in self._leftovers.get(schema, ())]
         self._begun.add(schema)
-        if reason := self._run(owner, [*remove, create]):
+        if reason := self._run(user, [*remove, create]):
             self.refused[service.name] = reason
         else:
             self.made.add(schema)
@@ -102,7 +103,7 @@ class Scratch:
     def _drop(self, service: ServiceModel, admin: psycopg.Connection[Any]) -> None:
         """By its owner, or where that one can't any more, by the admin."""
         drop = remedy("DROP TABLE IF EXISTS {}", (service.schema.name, self.name))
-        if not self._run(service.migration.name, [drop]):
+        if not self._run(service.open_logins["migration"][-1], [drop]):
             return
         try:
             admin.execute(drop.encode())
@@ -110,12 +111,12 @@ class Scratch:
             if service.schema.name in self.made:
                 self.left_behind.add(f"{service.schema.name}.{self.name}")
 
-    def _run(self, owner: str, statements: Collection[str]) -> str:
+    def _run(self, user: str, statements: Collection[str]) -> str:
         """Runs statements as a migration user in one transaction; gives why it could not, or nothing."""
         try:
-            session = log_in(self._endpoint, self._database, owner, self._passwords[owner])
+            session = log_in(self._endpoint, self._database, user, self._passwords[user])
             if isinstance(session, Refusal):
-                return f"{owner} can't log in: {session.message}"
+                return f"{user} can't log in: {session.message}"
             with closing(session):
                 session.execute("\n".join([beginning(session), _PATIENT, *statements, "COMMIT;"]).encode())
         except psycopg.Error as error:

@@ -20,7 +20,7 @@ from .errors import GolabsError, UsageError
 from .files import write_private
 from .inspection import Cluster, Live
 from .model import Desired, expand
-from .names import DATABASE_SCRIPT, USER_KINDS, user_name
+from .names import DATABASE_SCRIPT
 from .passwords import random_salt, scram_verifier
 from .plan import plan, plan_database, service_of
 from .project import Project
@@ -118,7 +118,8 @@ def environment_script(project: Project, settings: Settings, service: str | None
         )
     write_scripts(project, desired)
     chosen = [each for each in desired.services if service in (None, each.name)]
-    users = [role.name for each in chosen for role in each.roles] if with_verifiers else []
+    users = [role.name for each in chosen for role in each.roles if role.name not in settings.closed]
+    users = users if with_verifiers else []
     known = {**known_passwords(read_records(project, desired.environment)), **settings.passwords} if users else {}
     if unknown := [user for user in users if user not in known]:
         raise GolabsError(
@@ -186,7 +187,8 @@ def _database_heading(desired: Desired) -> list[str]:
 
 
 def _heading(desired: Desired, service: str) -> list[str]:
-    variables = [verifier_variable(user_name(service, kind, desired.environment)) for kind in USER_KINDS]
+    (model,) = (each for each in desired.services if each.name == service)
+    variables = [verifier_variable(role.name) for role in model.roles]
     return [
         f"-- The service {service} in {desired.database.name}: its users, its schema, who may do what. "
         f"{_MADE} {desired.environment}",

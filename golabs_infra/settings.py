@@ -47,6 +47,8 @@ class Settings(BaseModel):
     services: tuple[ServiceSettings, ...]
     passwords: Mapping[str, SecretStr]
     """Configured passwords by user name."""
+    logins: Mapping[tuple[str, names.UserKind], tuple[names.Login, ...]] = {}
+    """The open logins of a service's users that have a twin, by service and kind: the newest is the last."""
     accepted: tuple[AcceptedFinding, ...]
     warnings: tuple[str, ...]
     source: str
@@ -61,13 +63,38 @@ class Settings(BaseModel):
         return names.user_name(service, kind, self.environment)
 
     def users_of(self, service: str) -> tuple[str, ...]:
-        """The names of a service's users: migration, app."""
-        return tuple(self.user(service, kind) for kind in names.USER_KINDS)
+        """The names of a service's users: migration, app, and the twins that they have."""
+        twins = [
+            names.login_name(service, kind, self.environment, "twin")
+            for kind in names.USER_KINDS
+            if (service, kind) in self.logins
+        ]
+        return (*(self.user(service, kind) for kind in names.USER_KINDS), *twins)
+
+    def open_logins(self, service: str, kind: names.UserKind) -> tuple[str, ...]:
+        """The names that can log in as one of a service's users; the last is the one that its connection file has."""
+        given: tuple[names.Login, ...] = self.logins.get((service, kind), ("user",))
+        return tuple(names.login_name(service, kind, self.environment, login) for login in given)
+
+    @property
+    def closed(self) -> frozenset[str]:
+        """The users that a change of logins has closed. Those of retired services are not meant."""
+        both = {
+            names.login_name(service, kind, self.environment, login)
+            for service, kind in self.logins
+            for login in names.LOGINS
+        }
+        return frozenset(both - {name for each in self.logins for name in self.open_logins(*each)})
 
     @property
     def users(self) -> tuple[str, ...]:
         """Every user that the configuration asks for, in order."""
         return tuple(user for service in self.services for user in self.users_of(service.name))
+
+    @property
+    def users_with_passwords(self) -> tuple[str, ...]:
+        """Those whose password somebody needs: all that are not closed."""
+        return tuple(user for user in self.users if user not in self.closed)
 
 
 def read_settings(raw: RawConfig, *, foretell: bool = True) -> Settings:
@@ -97,7 +124,10 @@ class _Reader:
         endpoint = self._endpoint(keys, values)
         services = self._services(structured)
         accepted = self._items(structured.get("accepted", []), "accepted", AcceptedFinding)
-        passwords = self._passwords(structured.get("passwords", {}), _names(structured.get("services")), policy)
+        listed = _names(structured.get("services"))
+        logins = self._logins(structured.get("logins", {}), listed)
+        passwords = self._passwords(structured.get("passwords", {}), listed, policy)
+        self._check_twins(passwords, logins)
         if policy is not None:
             self._plain_text(values.get("adminPassword"), "adminPassword", policy)
         if foretell and self.faults and policy is not None:
@@ -112,6 +142,7 @@ class _Reader:
             endpoint=endpoint,
             services=tuple(sorted(services, key=lambda service: service.name)),
             passwords=passwords,
+            logins=logins,
             accepted=tuple(finding for _, finding in accepted),
             warnings=tuple(self.warnings),
             source=self.raw.source,
@@ -232,6 +263,62 @@ class _Reader:
                 items.append((index, item))
         return items
 
+    def _logins(self, given: object, services: list[str]) -> dict[tuple[str, names.UserKind], tuple[names.Login, ...]]:
+        if not isinstance(given, dict):
+            self.fault("logins", "it is not a mapping of services", f"write {EXAMPLES['logins']}")
+            return {}
+        logins: dict[tuple[str, names.UserKind], tuple[names.Login, ...]] = {}
+        for service, users in given.items():
+            path = f"logins.{service}"
+            if service not in services:
+                self.fault(
+                    path,
+                    f"there is no service {service!r}{_nearest(service, services)}",
+                    "correct the name, or remove the entry",
+                )
+            elif not isinstance(users, dict):
+                self.fault(path, "it is not a mapping of users", "write {app: [user, twin]}")
+            else:
+                for kind, listed in users.items():
+                    self._login(f"{path}.{kind}", service, kind, listed, logins)
+        return logins
+
+    def _login(
+        self,
+        path: str,
+        service: str,
+        kind: object,
+        listed: object,
+        logins: dict[tuple[str, names.UserKind], tuple[names.Login, ...]],
+    ) -> None:
+        if kind not in names.USER_KINDS:
+            self.fault(
+                path, f"a service has no user {kind!r}{_nearest(kind, names.USER_KINDS)}", "name migration or app"
+            )
+            return
+        words = [word for word in listed if word in names.LOGINS] if isinstance(listed, list) else []
+        if not isinstance(listed, list) or words != listed or len(set(words)) != len(words) or not words:
+            what = f"{shown(listed)} is not a list of open logins: user, twin, or both, the newest last"
+            self.fault(path, what, "write one of [user], [twin], [user, twin], [twin, user]; golabs rotate writes it")
+            return
+        of: names.UserKind = "migration" if kind == "migration" else "app"
+        logins[service, of] = tuple(words)
+
+    def _check_twins(
+        self,
+        passwords: Mapping[str, SecretStr],
+        logins: Mapping[tuple[str, names.UserKind], tuple[names.Login, ...]],
+    ) -> None:
+        """A password of a twin that there is none of would be thought to be in use."""
+        for user in sorted(passwords):
+            parts = names.parse_user_name(user)
+            if parts is not None and parts.login == "twin" and (parts.service, parts.kind) not in logins:
+                self.fault(
+                    f"passwords.{parts.service}.{parts.key}",
+                    f"the {parts.kind} user of {parts.service} has no twin by {NAMESPACE}logins",
+                    f"put {NAMESPACE}logins back as golabs rotate has written it (git diff shows it), or remove the entry",
+                )
+
     def _passwords(self, given: object, services: list[str], policy: Policy | None) -> dict[str, SecretStr]:
         if not isinstance(given, dict):
             self.fault("passwords", "it is not a mapping of services", f"write {EXAMPLES['passwords']}")
@@ -262,7 +349,7 @@ class _Reader:
         passwords: dict[str, SecretStr],
     ) -> None:
         secret_command = f"pulumi config set --secret --path '{NAMESPACE}{path}' --stack {self.raw.environment}"
-        if kind not in names.USER_KINDS:
+        if kind not in names.PASSWORD_KEYS:
             self.fault(
                 path, f"a service has no user {kind!r}{_nearest(kind, names.USER_KINDS)}", "name migration or app"
             )
@@ -275,8 +362,8 @@ class _Reader:
         else:
             if policy is not None:
                 self._plain_text(password, path, policy)
-            user: names.UserKind = "migration" if kind == "migration" else "app"
-            passwords[names.user_name(service, user, self.raw.environment)] = SecretStr(text)
+            user, login = names.PASSWORD_KEYS[str(kind)]
+            passwords[names.login_name(service, user, self.raw.environment, login)] = SecretStr(text)
 
     def _plain_text(self, value: object, path: str, policy: Policy) -> None:
         """A secret that is not encrypted in the file: an error in guarded stacks, a warning in others."""
@@ -331,7 +418,7 @@ def password_faults(
         parts = names.parse_user_name(user)
         if parts is None:
             raise AssertionError(f"{user!r} was not made by names.user_name")
-        path = f"{NAMESPACE}passwords.{parts.service}.{parts.kind}"
+        path = f"{NAMESPACE}passwords.{parts.service}.{parts.key}"
         for problem in password_problems(password.get_secret_value(), parts.service, policy):
             if user in taken:
                 warnings.append(f"{path}: the password {problem}; it is kept, as {user} exists already")

@@ -76,7 +76,7 @@ def _(change: CreateRole, database: str) -> list[str]:
     again = _compose("ALTER ROLE {} WITH {} {}", Identifier(role.name), login, limit)
     return [
         *_unless("SELECT FROM pg_catalog.pg_roles WHERE rolname = {}", role.name, create),
-        *as_text([again, *_settings(role, Role(role.name, role.login, ()))]),
+        *as_text([again, *_membership(role), *_settings(role, Role(role.name, role.login, ()))]),
         f"\\if :{{?{variable}}}",
         *as_text(statements(SetPassword(role.name, None), database)),
         "\\endif",
@@ -154,7 +154,7 @@ def _(change: CreateRole, database: str) -> list[Composed]:
         _password(role.name, change.verifier),
         _attributes(role),
     )
-    return [create, *_settings(role, Role(role.name, role.login, ()))]
+    return [create, *_membership(role), *_settings(role, Role(role.name, role.login, ()))]
 
 
 @statements.register
@@ -168,9 +168,11 @@ def _(change: AlterRole, database: str) -> list[Composed]:
     for name in change.current.overridden:
         template = "ALTER ROLE {} IN DATABASE {} RESET {}"
         result.append(_compose(template, Identifier(role.name), Identifier(database), Identifier(name)))
-    for group, grantor in change.current.memberships:
+    for group, grantor in change.current.strange_memberships(role):
         granted_by = _compose(" GRANTED BY {}", Identifier(grantor)) if grantor is not None else SQL("")
         result.append(_compose("REVOKE {} FROM {}{} CASCADE", Identifier(group), Identifier(role.name), granted_by))
+    if change.current.lacks_membership(role):
+        result += _membership(role)
     return result + _settings(role, current)
 
 
@@ -265,11 +267,11 @@ def _grant(grant: Grant, grantees: Iterable[str], database: str) -> Composed:
 
 
 def verifier_variable(user: str) -> str:
-    """The psql variable that holds a user's verifier in a script: `billing_app_verifier`."""
+    """The psql variable that holds a user's verifier in a script: `billing_app_verifier`, `billing_app_twin_verifier`."""
     parts = parse_user_name(user)
     if parts is None:
         raise AssertionError(f"{user} is no user of a service")
-    return f"{parts.service}_{parts.kind}_verifier"
+    return f"{parts.service}_{parts.kind}_{'' if parts.login == 'user' else 'twin_'}verifier"
 
 
 def _password(user: str, verifier: str | None) -> Composable:
@@ -357,9 +359,17 @@ def _differing_attributes(role: Role, current: Role) -> list[Composable]:
     return result
 
 
+def _membership(role: Role) -> list[Composed]:
+    """Membership in the role that it acts as, if there is one."""
+    return [_compose("GRANT {} TO {}", Identifier(role.acts_as), Identifier(role.name))] if role.acts_as else []
+
+
 def _settings(role: Role, current: Role) -> list[Composed]:
     """Role-wide settings that differ. Timeouts are written as whole milliseconds, as the provider reads them."""
     result: list[Composed] = []
+    if role.acts_as != current.acts_as:
+        action = _compose("SET role TO {}", Identifier(role.acts_as)) if role.acts_as else SQL("RESET role")
+        result.append(_compose("ALTER ROLE {} {}", Identifier(role.name), action))
     if role.search_path != current.search_path:
         path = sql.SQL(", ").join(Identifier(schema) for schema in role.search_path)
         result.append(_compose("ALTER ROLE {} SET search_path TO {}", Identifier(role.name), path))

@@ -62,6 +62,11 @@ class StackDocument:
         return self._path
 
     @property
+    def was_written(self) -> bool:
+        """Whether `write` has changed the file, and nothing has put it back."""
+        return self._replaced is not None
+
+    @property
     def changed(self) -> bool:
         """Whether `write` would change the file."""
         return self._text != self._original
@@ -173,6 +178,14 @@ class StackDocument:
                 mend="export PULUMI_CONFIG_PASSPHRASE=... or PULUMI_CONFIG_PASSPHRASE_FILE=/path/to/file",
             )
         return file.crypter(environ)
+
+    def set_logins(self, service: str, kind: str, logins: Sequence[str]) -> None:
+        """Writes which of a user's two logins are open; a key that says so already is left as it is."""
+        listed = self.get("logins")
+        if listed is None:
+            self.set("logins", {service: {kind: list(logins)}})
+        elif not isinstance(listed, dict) or (listed.get(service) or {}).get(kind) != list(logins):
+            self._put(("config", f"{NAMESPACE}logins", service, kind), list(logins))
 
     def set_retired(self, service: str, retired: bool) -> None:
         """Writes `retired: true` at a service, or takes it away; one after the other gives the same text again."""

@@ -125,7 +125,7 @@ class Takeover:
             has.superuser or has.replication or has.bypass_row_level_security
         )
         if self._adopts(name) or needs_superuser:
-            groups = sorted({group for group, _ in current.memberships})
+            groups = sorted({group for group, _ in current.strange_memberships(role)})
             told = [f"it has {', '.join(privileged)}"] if privileged else []
             told += [f"it is a member of {', '.join(groups)}"] if groups else []
             told += ["its password expires"] if current.expires else []

@@ -178,7 +178,11 @@ class Verifier:
 
     def _check_known(self, passwords: Mapping[str, SecretStr]) -> None:
         active = [
-            name for each in self._settings.services if not each.retired for name in self._settings.users_of(each.name)
+            name
+            for each in self._settings.services
+            if not each.retired
+            for name in self._settings.users_of(each.name)
+            if name not in self._settings.closed
         ]
         if unknown := [user for user in active if user not in passwords]:
             more = f" and of {len(unknown) - 1} more" if len(unknown) > 1 else ""

@@ -86,7 +86,8 @@ def _(change: DropDatabase) -> Line:
 
 @describe.register
 def _(change: CreateRole) -> Line:
-    return Line("+", f"user {change.role.name}")
+    acts = f", a second login of {change.role.acts_as}" if change.role.acts_as else ""
+    return Line("+", f"user {change.role.name}{acts}")
 
 
 @describe.register
@@ -100,7 +101,9 @@ def _(change: AlterRole) -> Line:
     if change.current.expires:
         differences.append("no expiry")
     differences += [f"{name.replace('_', ' ')} of this database alone taken away" for name in change.current.overridden]
-    differences += [f"no member of {group}" for group, _ in change.current.memberships]
+    differences += [f"no member of {group}" for group, _ in change.current.strange_memberships(wanted)]
+    if change.current.lacks_membership(wanted):
+        differences.append(f"member of {wanted.acts_as}")
     return Line("~", f"user {wanted.name}: {', '.join(differences)}")
 
 

@@ -48,8 +48,11 @@ class ServiceSchema(pulumi.ComponentResource):
         self.passwords: dict[str, pulumi.Output[str]] = {}
         """Each user's password in clear, a secret output, by user name."""
         self.roles: dict[UserKind, postgresql.Role] = {
-            kind: self._declare_role(kind, role) for kind, role in zip(USER_KINDS, args.model.roles, strict=True)
+            kind: self._declare_role(kind, role)
+            for kind, role in zip(USER_KINDS, (args.model.migration, args.model.app), strict=True)
         }
+        of = {role.name: kind for kind, role in zip(USER_KINDS, (args.model.migration, args.model.app), strict=True)}
+        self.twins = [self._declare_role(of[twin.acts_as], twin) for twin in args.model.twins]
 
     def provision(self, database: postgresql.Database) -> None:
         """Declares the schema and every privilege, and registers the component's outputs."""
@@ -102,8 +105,11 @@ class ServiceSchema(pulumi.ComponentResource):
         )
 
     def _declare_role(self, kind: UserKind, role: Role) -> postgresql.Role:
+        """A user; or a twin, once the user that it acts as is declared."""
         args = self._args
-        clear = self._password(kind, args.passwords[role.name])
+        name = f"{self._name}-{kind}" + ("-twin" if role.acts_as else "")
+        acts_as = self.roles[kind].name if role.acts_as else None
+        clear = self._password(name, args.passwords[role.name])
         self.passwords[role.name] = clear
 
         def verifier(parts: list[str]) -> str:
@@ -111,7 +117,9 @@ class ServiceSchema(pulumi.ComponentResource):
             return scram_verifier(password, derive_salt(base64.b64decode(salt), role.name))
 
         resource = postgresql.Role(
-            f"{self._name}-{kind}",
+            name,
+            roles=None if acts_as is None else [acts_as],
+            assume_role=acts_as,
             name=role.name,
             login=role.login,
             password=pulumi.Output.all(clear, args.salt).apply(verifier),  # secret, as the clear text is
@@ -135,14 +143,14 @@ class ServiceSchema(pulumi.ComponentResource):
         self.resources.append(resource)
         return resource
 
-    def _password(self, kind: UserKind, password: Password) -> pulumi.Output[str]:
+    def _password(self, name: str, password: Password) -> pulumi.Output[str]:
         policy = self._args.policy
         in_use = password.origin is Origin.GENERATED
         # A protected resource can't be taken out of the stack: a rotated password leaves the generated one in it.
         if not in_use and not (policy.protects and password.generated_before):
             return pulumi.Output.secret(_clear(password.value))
         generated = random.RandomPassword(
-            f"{self._name}-{kind}",
+            name,
             length=GENERATED_LENGTH,
             special=False,
             min_lower=1,

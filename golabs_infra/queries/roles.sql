@@ -15,5 +15,5 @@ FROM pg_roles r
 JOIN pg_roles me ON me.rolname = current_user
 LEFT JOIN pg_db_role_setting s
     ON s.setrole = r.oid AND s.setdatabase = (SELECT d.oid FROM pg_database d WHERE d.datname = %(database)s)
-WHERE r.rolname = ANY (%(names)s) OR r.rolname LIKE %(pattern)s
+WHERE r.rolname = ANY (%(names)s) OR r.rolname LIKE ANY (%(patterns)s)
 ORDER BY r.rolname

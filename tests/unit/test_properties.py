@@ -232,7 +232,7 @@ def test_every_name_within_the_rules_is_accepted_and_its_users_tell_whose_they_a
     kinds: tuple[names.UserKind, ...] = ("migration", "app")
     assert settings.users == tuple(names.user_name(name, kind, "tst") for kind in kinds)
     for user, kind in zip(settings.users, kinds, strict=True):
-        assert names.parse_user_name(user) == (name, kind, "tst")
+        assert names.parse_user_name(user) == names.UserName(name, kind, "tst")
         assert len(user.encode()) <= names.MAX_NAME_BYTES
 
 

@@ -62,7 +62,7 @@ def only_fault(environment: str = "tst", /, **values: object) -> str:
 
 CONTRACT = [
     *("server", "host", "port", "adminUser", "adminPassword", "adminDatabase"),
-    *("sslMode", "sslRootCert", "sslCert", "sslKey", "policy", "services", "passwords", "accepted"),
+    *("sslMode", "sslRootCert", "sslCert", "sslKey", "policy", "services", "passwords", "logins", "accepted"),
 ]
 
 SERVICES: list[object] = [
@@ -81,6 +81,7 @@ ACCEPTED = [
     {"id": "F1", "object": "table t", "note": "known", "until": "2027-01-31"},
     {"id": "F2", "object": "", "note": ""},
 ]
+LOGINS = {"catalog": {"app": ["user", "twin"]}}
 IN_YAML: dict[str, object] = {
     "server": None,
     "host": "db.example.org",
@@ -95,12 +96,14 @@ IN_YAML: dict[str, object] = {
     "policy": "guarded",
     "services": SERVICES,
     "passwords": PASSWORDS,
+    "logins": LOGINS,
     "accepted": ACCEPTED,
 }
 OF_PULUMI: dict[str, object] = IN_YAML | {
     "port": "6432",
     "services": json.dumps(SERVICES).replace("50", '"50"').replace("true", '"true"'),
     "passwords": secret(json.dumps({"catalog": {"migration": f"m-{STRONG}", "app": f"a-{STRONG}"}})),
+    "logins": json.dumps(LOGINS),
     "accepted": json.dumps(ACCEPTED).replace("2027-01-31", "2027-01-31 00:00:00 +0000 UTC"),
 }
 
@@ -152,7 +155,7 @@ def test_every_key_of_the_contract_is_read(values: dict[str, object]) -> None:
 
 def test_the_keys_are_those_of_the_contract_and_no_others() -> None:
     assert list(KEYS) == CONTRACT
-    assert {"services", "passwords", "accepted"} == STRUCTURED_KEYS
+    assert {"services", "passwords", "logins", "accepted"} == STRUCTURED_KEYS
     assert list(IN_YAML) == CONTRACT
 
 
@@ -430,7 +433,11 @@ def test_only_passwords_can_be_encrypted(key: str, example: str) -> None:
         values["host"] = values["adminPassword"] = values["sslCert"] = values["sslKey"] = None
     fault = only_fault("dev", **values)
     if key in STRUCTURED_KEYS:
-        assert fault == f"{key}: the value is not a list | write a list, such as {key}: {example}"
+        assert fault == (
+            f"{key}: it is not a mapping of services | write {example}"
+            if key == "logins"
+            else f"{key}: the value is not a list | write a list, such as {key}: {example}"
+        )
     else:
         assert fault == (
             f"{key}: the value is encrypted, which only adminPassword and passwords can be | write {key}: {example}"

@@ -1,0 +1,88 @@
+"""What earlier runs of either engine have left of an environment's logins: in connection files, in the stack's state.
+
+For commands that change logins by themselves; what an engine makes of its own memory at an `up` is told in `adoption`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from pydantic import SecretStr
+
+from . import connections
+from .adoption import Memory, is_outdated
+from .errors import ApplyError, GolabsError
+from .identity import recall_identity
+from .inspection import Cluster
+from .pending import recall_pending
+from .project import Project
+from .runs import Run
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """Connection records by service, all passwords that a login may have, the likelier first, and the server's identity.
+
+    `in_state` are the services that the stack's state has; none on the direct engine.
+    """
+
+    records: Mapping[str, connections.Record] = field(repr=False)
+    candidates: Mapping[str, tuple[SecretStr, ...]] = field(repr=False)
+    system_identifier: str | None
+    in_state: frozenset[str]
+
+
+def remember(run: Run) -> Remembered:
+    """Reads files and, on the Pulumi engine, the stack's outputs. Raises GolabsError where one of them can't be read."""
+    written = {record["service"]: record for record in connections.read_records(run.project, run.environment)}
+    if run.is_direct:
+        stated: dict[str, connections.Record] = {}
+        pending = {user: (password,) for user, password in recall_pending(run.project, run.environment).items()}
+        identifier = recall_identity(run.project, run.environment).system_identifier
+    else:
+        outputs = run.pulumi.outputs()
+        stated = outputs.get("connections") or {}
+        pending, identifier = {}, outputs.get("systemIdentifier")
+    found: list[Mapping[str, tuple[SecretStr, ...]]] = [
+        pending,
+        connections.candidates(written.values()),
+        connections.candidates(stated.values()),
+    ]
+    users = {user for each in found for user in each}
+    return Remembered(
+        {**stated, **written},
+        {user: tuple(password for each in found for password in each.get(user, ())) for user in users},
+        identifier,
+        frozenset(stated),
+    )
+
+
+def check_same_server(run: Run, remembered: Remembered, cluster: Cluster) -> None:
+    """Refuses another server than the last run's, or one that its database is gone from. Raises GolabsError."""
+    if is_outdated(run.settings, run.endpoint, cluster, Memory(remembered.system_identifier)):
+        raise ApplyError(
+            f"this is not the server that the last run was on, or {run.database} is gone from it; nothing was changed",
+            where=run.endpoint.address,
+            mend=f"golabs up {run.environment}",
+        )
+
+
+@contextmanager
+def alone(project: Project, environment: str) -> Iterator[None]:
+    """No other change of logins from this checkout meanwhile. The lock ends with the process, however that ends."""
+    path = project.private_folder / "rotations" / f"{environment}.lock"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(path, "a", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise GolabsError(
+                "another golabs rotate is at work on it",
+                where=environment,
+                mend="wait for it to end, and run this again",
+            ) from None
+        yield

@@ -1,0 +1,356 @@
+"""`golabs rotate`: new passwords, at once or with an overlap, so that a kill at any point leaves one that works in the files.
+
+The order is what makes it safe: the new password is written down, beside the old one, before the server knows it; the
+server is changed in one transaction; a login proves it; only then the connection files let go of the old one. On the
+Pulumi engine an `up` follows, which tells the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+from pydantic import SecretStr
+
+from . import connections
+from .account import Account, confirmed_by_variable, typed
+from .applying import LOCK_TIMEOUT_S
+from .console import Screen
+from .errors import ApplyError, GolabsError
+from .identity import note_identity
+from .interrupting import killed_is_interrupted
+from .login_changes import LoginChanger
+from .model import expand
+from .names import Login, UserKind
+from .passwords import generate
+from .policy import CONFIRMATION_VARIABLE
+from .remembering import Remembered, alone, check_same_server, remember
+from .rotation import Rotation, Turn, Way
+from .runs import Run
+from .sessions import in_words
+from .settings import Settings
+from .stack_editing import StackDocument
+from .wording import describe, some
+
+Records = Mapping[str, connections.Record]
+
+
+def rotate(run: Run, screen: Screen, asked: Rotation) -> None:
+    """Changes passwords. Raises GolabsError: either nothing was changed then, or it says what was and how to go on."""
+    account = Account(run, screen)
+    account.start_server()
+    with alone(run.project, run.environment), killed_is_interrupted():
+        _Rotating(run, screen, account, asked).run_all()
+
+
+class _Rotating:
+    """One run of the command. `_old` are passwords by login that were proven, `_new` those to come."""
+
+    def __init__(self, run: Run, screen: Screen, account: Account, asked: Rotation) -> None:
+        self._run = run
+        self._screen = screen
+        self._account = account
+        self._asked = asked
+        self._changer = LoginChanger(run.settings, run.endpoint)
+        self._cluster = self._changer.look()
+        self._remembered: Remembered = remember(run)
+        check_same_server(run, self._remembered, self._cluster)
+        roles = self._cluster.roles
+        unfinished = {name for name in run.settings.closed if name in roles and roles[name].role.login}
+        self._turns = asked.turns(run.settings, unfinished)
+        self._candidates = self._likely()
+        self._old = self._changer.proven(self._cluster, self._candidates)
+        self._new = self._new_passwords()
+        self._document = StackDocument.open(run.project, run.environment)
+        self._proven = True
+
+    def run_all(self) -> None:
+        """Everything in its order."""
+        self._check()
+        with self._restored():
+            changed = self._write_stack_file()
+            self._account.go_on_with(changed)
+            self._changer = LoginChanger(changed.settings, changed.endpoint)
+            self._confirm(changed)
+        before = self._records(self._settings_before(), {**self._new, **self._old})
+        after = self._records(changed.settings, {**self._old, **self._new})
+        if self._new:
+            self._write_both(before, changed)
+        self._change_server(before)
+        self._prove(before)
+        self._files = connections.write_files(self._run.project, self._run.environment, after.values())
+        ended = self._end_sessions()
+        self._conclude(ended)
+
+    # ---- before anything is changed
+
+    def _likely(self) -> dict[str, list[SecretStr]]:
+        """What may be the password of each login of the services that this is about, the likeliest first."""
+        settings = self._run.settings
+        users = {user for turn in self._turns for user in (*settings.users_of(turn.service), turn.new_name)}
+        found: dict[str, list[SecretStr]] = {}
+        for user in sorted(users):
+            configured = [settings.passwords[user]] if user in settings.passwords else []
+            found[user] = list(dict.fromkeys([*configured, *self._remembered.candidates.get(user, ())]))
+        return found
+
+    def _new_passwords(self) -> dict[str, SecretStr]:
+        """By login. An overlap that was begun before goes on with the password that it was begun with."""
+        passwords: dict[str, SecretStr] = {}
+        for turn in self._turns:
+            begun = self._run.settings.logins.get((turn.service, turn.kind)) == turn.logins
+            resumed = [self._old[turn.new_name]] if turn.new_name in self._old else self._candidates[turn.new_name]
+            resumed = resumed if begun and self._asked.way is Way.OVERLAP else []
+            if self._asked.way is not Way.FINISH:
+                passwords[turn.new_name] = next(iter(resumed), None) or SecretStr(generate())
+        return passwords
+
+    def _check(self) -> None:
+        """Refuses what can't be done, or would leave something unknown, before anything is changed."""
+        turns, environment = self._turns, self._run.environment
+        self._changer.check(self._cluster, [name for turn in turns for name in (turn.old_name, turn.new_name)])
+        wanted = {turn.new_name if self._asked.way is Way.FINISH else turn.old_name for turn in turns}
+        if absent := sorted(wanted - self._cluster.roles.keys()):
+            raise ApplyError(
+                f"there is no user {some(absent)} on the server, so that there is no password to change; nothing was changed",
+                where=self._run.endpoint.address,
+                mend=f"golabs up {environment}, which makes it with a password of its own",
+            )
+        needed = {
+            name
+            for service in expand(self._settings_after()).services
+            if service.name in {turn.service for turn in turns}
+            for names in service.open_logins.values()
+            for name in names
+        }
+        if unknown := sorted(needed - self._old.keys() - self._new.keys()):
+            raise ApplyError(
+                f"the password of {some(unknown)} is not known here, or not the one that it has now, so that the connection "
+                "file would not be whole; nothing was changed",
+                where=self._run.settings.source,
+                mend=f"give it with golabs set-password {environment} SERVICE USER; or have both of the service's users get "
+                f"new ones, at once: golabs rotate {environment} SERVICE",
+            )
+        if self._asked.way is Way.FINISH:
+            self._changer.log_in({turn.new_name: self._old[turn.new_name] for turn in turns})
+            self._check_unused()
+
+    def _check_unused(self) -> None:
+        sessions = self._changer.sessions([turn.old_name for turn in self._turns])
+        if sessions and not self._asked.force:
+            forced = replace(self._asked, force=True).command(self._run.environment)
+            raise ApplyError(
+                f"somebody still uses the older login: {in_words(sessions)}; nothing was changed",
+                where=self._run.database_in_words,
+                mend="have these clients read their connection file again, and run this again; or end their sessions: "
+                f"golabs {forced}",
+            )
+
+    # ---- what is written down
+
+    def _settings_before(self) -> Settings:
+        """The settings with which a connection file has what clients log in with now."""
+        logins: dict[tuple[str, UserKind], tuple[Login, ...]] = {
+            (turn.service, turn.kind): (turn.old,) for turn in self._turns if self._asked.way is Way.OVERLAP
+        }
+        return self._with_logins({**self._run.settings.logins, **logins})
+
+    def _settings_after(self) -> Settings:
+        return self._with_logins({**self._run.settings.logins, **self._logins_to_write()})
+
+    def _with_logins(self, logins: Mapping[tuple[str, UserKind], tuple[Login, ...]]) -> Settings:
+        return self._run.settings.model_copy(update={"logins": logins})
+
+    def _logins_to_write(self) -> dict[tuple[str, UserKind], tuple[Login, ...]]:
+        if self._asked.way is Way.AT_ONCE:
+            return {}
+        return {(turn.service, turn.kind): turn.logins for turn in self._turns}
+
+    def _is_for_stack_file(self, turn: Turn) -> bool:
+        """Whether the password belongs into the stack's file: always with state, else where it has secrets at all."""
+        configured = turn.new_name in self._run.settings.passwords
+        return not self._run.is_direct or self._run.file.encryption_salt is not None or configured
+
+    def _write_stack_file(self) -> Run:
+        """Writes passwords and open logins into the stack's file, in one step; gives the run as it is with them."""
+        settings, document = self._run.settings, self._document
+        secrets: dict[tuple[str, ...], SecretStr] = {
+            turn.password_path: self._new[turn.new_name]
+            for turn in self._turns
+            if turn.new_name in self._new
+            and self._is_for_stack_file(turn)
+            and settings.passwords.get(turn.new_name) != self._new[turn.new_name]
+        }
+        if secrets:
+            document.set_secrets(secrets, document.unlock(self._run.environ))
+        for (service, kind), logins in self._logins_to_write().items():
+            document.set_logins(service, kind, logins)
+        document.write()
+        return replace(self._run)
+
+    @contextmanager
+    def _restored(self) -> Iterator[None]:
+        """The stack's file as it was, where what is done with it fails or is declined."""
+        try:
+            yield
+        except BaseException:
+            self._document.restore()
+            raise
+
+    def _records(self, settings: Settings, known: Mapping[str, SecretStr]) -> dict[str, connections.Record]:
+        """The connection records of every service; those of this rotation as settings say, with these passwords."""
+        clear = {user: password.get_secret_value() for user, password in known.items()}
+        concerned = {turn.service for turn in self._turns}
+        desired = expand(settings)
+        part = replace(desired, services=tuple(each for each in desired.services if each.name in concerned))
+        built = connections.build_records(part, self._run.endpoint, clear)
+        return {**self._remembered.records, **{record["service"]: record for record in built}}
+
+    def _write_both(self, before: Records, changed: Run) -> None:
+        """The connection files as they are, with the new logins beside the old ones."""
+        both = dict(before)
+        for turn in self._turns:
+            clear = self._new[turn.new_name].get_secret_value()
+            both[turn.service] = connections.with_other(both[turn.service], turn.kind, turn.new_name, clear)
+        environment, settings = self._run.environment, changed.settings
+        connections.write_files(self._run.project, environment, both.values())
+        identifier = self._cluster.system_identifier
+        note_identity(self._run.project, environment, identifier, settings.database, settings.users)
+
+    # ---- on the server
+
+    def _to_converge(self) -> list[str]:
+        """The users whose login is opened or closed; at once only passwords change."""
+        if self._asked.way is Way.AT_ONCE:
+            return []
+        return [turn.old_name if self._asked.way is Way.FINISH else turn.new_name for turn in self._turns]
+
+    def _confirm(self, changed: Run) -> None:
+        """Guarded environments want the database's name, once it was shown what will be done."""
+        if not changed.policy.confirms_up:
+            return
+        command = self._asked.command(changed.environment)
+        if self._is_in_state:
+            self._account.confirm_up(False, command)
+            return
+        if confirmed_by_variable(changed, command, yes=False):
+            self._screen.line(f"confirmed by {CONFIRMATION_VARIABLE}={changed.database}")
+            return
+        self._screen.line(f"this would change {changed.database_in_words}:")
+        for change in self._changer.ahead(self._cluster, self._to_converge(), self._new.keys()):
+            line = describe(change)
+            self._screen.step(line.symbol, line.text)
+        question = f"type the database's name, {changed.database}, to go on:"
+        typed(self._screen, changed.policy, changed.database, question, command)
+
+    def _change_server(self, before: Records) -> None:
+        try:
+            self._account.change_logins(self._changer, self._to_converge(), self._new)
+        except (GolabsError, KeyboardInterrupt) as error:
+            if self._is_as_before():
+                self._take_back(before)
+                raise
+            raise self._left_open(error) from error
+
+    def _is_as_before(self) -> bool:
+        """Whether the server was shown to have nothing of it. Where it can't be asked, that is not believed."""
+        try:
+            cluster = self._changer.look()
+            if self._changer.ahead(cluster, self._to_converge(), ()) != self._changer.ahead(
+                self._cluster, self._to_converge(), ()
+            ):
+                return False
+            now = self._changer.proven(cluster, {user: [password] for user, password in self._new.items()})
+        except GolabsError:
+            return False
+        return not now
+
+    def _take_back(self, before: Records) -> None:
+        if self._new:
+            connections.write_files(self._run.project, self._run.environment, before.values())
+        self._document.restore()
+
+    def _left_open(self, error: BaseException) -> GolabsError:
+        told = error if isinstance(error, GolabsError) else GolabsError("interrupted")
+        environment = self._run.environment
+        return ApplyError(
+            f"{told.what}; it is not known here whether the server has the new passwords. The connection files have both, "
+            "so one of them works",
+            where=told.where,
+            mend=f"golabs up {environment} finds out, and writes the files; then run this again",
+        )
+
+    def _prove(self, before: Records) -> None:
+        """Logs in with what is new. Where that is refused, the old passwords come back, as far as they were known."""
+        try:
+            unasked = self._changer.log_in(self._new)
+        except (GolabsError, KeyboardInterrupt) as error:
+            known = self._new.keys() <= self._old.keys()
+            if isinstance(error, ApplyError) and known and self._asked.way is Way.AT_ONCE:
+                self._changer.change([], {user: self._old[user] for user in self._new}, lambda _change: None)
+                self._take_back(before)
+                raise ApplyError(
+                    f"{error.what}; the old passwords were set again, and the files are as they were",
+                    where=error.where,
+                    mend=error.mend,
+                ) from error
+            raise self._left_open(error) from error
+        for user in unasked:
+            self._screen.warning(
+                f"{user} was let in without being asked for its password (a line of pg_hba.conf), which proves nothing"
+            )
+
+    def _end_sessions(self) -> str:
+        if self._asked.way is not Way.FINISH or not self._asked.force:
+            return ""
+        return in_words(self._changer.end_sessions([turn.old_name for turn in self._turns]))
+
+    # ---- afterwards
+
+    @property
+    def _is_in_state(self) -> bool:
+        """Whether the Pulumi engine's state has these users, and is to learn of what changes."""
+        return not self._run.is_direct and {turn.service for turn in self._turns} <= self._remembered.in_state
+
+    def _conclude(self, ended: str) -> None:
+        environment, screen = self._run.environment, self._screen
+        names = [turn.new_name for turn in self._turns]
+        if self._new:
+            screen.line(f"proven by logging in: {some(names)}")
+        if ended:
+            screen.line(f"sessions ended: {ended}")
+        if self._is_in_state:
+            try:
+                self._account.up(lock_timeout_s=LOCK_TIMEOUT_S)
+            except GolabsError as error:
+                raise GolabsError(
+                    f"the new logins work and are written down, but the stack's state did not learn of them: {error.what}",
+                    where=error.where,
+                    mend=f"{error.mend + '; then: ' if error.mend else ''}golabs up {environment}",
+                ) from error
+        for line in self._advice():
+            screen.line(line)
+        self._account.finish(
+            rotated=[
+                {"service": turn.service, "user": turn.kind, "login": turn.new_name, "open": list(turn.logins)}
+                for turn in self._turns
+            ],
+            files=[str(file) for file in self._files],
+        )
+
+    def _advice(self) -> Iterator[str]:
+        environment = self._run.environment
+        services = some(sorted({turn.service for turn in self._turns}))
+        if self._document.was_written:
+            yield f"{self._document.path.name} has changed: commit it"
+        match self._asked.way:
+            case Way.AT_ONCE:
+                yield f"have {services} read the connection files again; sessions that are open stay"
+            case Way.OVERLAP:
+                finish = replace(self._asked, way=Way.FINISH).command(environment)
+                yield f"both logins work: have {services} read the connection files again, then: golabs {finish}"
+            case Way.FINISH:
+                yield f"closed: {some([turn.old_name for turn in self._turns])}"
+        if not self._run.is_direct and not self._is_in_state:
+            yield f"the stack's state does not have {services} yet: golabs up {environment}"
