@@ -27,10 +27,12 @@ from .runs import Run
 class Remembered:
     """Connection records by service, all passwords that a login may have, the likelier first, and the server's identity.
 
-    `in_state` are the services that the stack's state has; none on the direct engine.
+    `written` are the records that stand in files. `in_state` are the services that the stack's state has; none on the
+    direct engine.
     """
 
     records: Mapping[str, connections.Record] = field(repr=False)
+    written: Mapping[str, connections.Record] = field(repr=False)
     candidates: Mapping[str, tuple[SecretStr, ...]] = field(repr=False)
     system_identifier: str | None
     in_state: frozenset[str]
@@ -55,6 +57,7 @@ def remember(run: Run) -> Remembered:
     users = {user for each in found for user in each}
     return Remembered(
         {**stated, **written},
+        written,
         {user: tuple(password for each in found for password in each.get(user, ())) for user in users},
         identifier,
         frozenset(stated),

@@ -63,22 +63,20 @@ class _Rotating:
         self._old = self._changer.proven(self._cluster, self._candidates)
         self._new = self._new_passwords()
         self._document = StackDocument.open(run.project, run.environment)
-        self._proven = True
+        self._before: Records = {}
 
     def run_all(self) -> None:
         """Everything in its order."""
         self._check()
         with self._restored():
+            self._write_both()
             changed = self._write_stack_file()
             self._account.go_on_with(changed)
             self._changer = LoginChanger(changed.settings, changed.endpoint)
             self._confirm(changed)
-        before = self._records(self._settings_before(), {**self._new, **self._old})
+        self._change_server()
+        self._prove()
         after = self._records(changed.settings, {**self._old, **self._new})
-        if self._new:
-            self._write_both(before, changed)
-        self._change_server(before)
-        self._prove(before)
         self._files = connections.write_files(self._run.project, self._run.environment, after.values())
         ended = self._end_sessions()
         self._conclude(ended)
@@ -191,12 +189,19 @@ class _Rotating:
 
     @contextmanager
     def _restored(self) -> Iterator[None]:
-        """The stack's file as it was, where what is done with it fails or is declined."""
+        """The files as they were, where what is done with them fails or is declined."""
         try:
             yield
         except BaseException:
-            self._document.restore()
+            self._take_back()
             raise
+
+    def _take_back(self) -> None:
+        """The connection files and the stack's file as they were."""
+        self._document.restore()
+        written = self._remembered.written
+        made = [service for service in self._before if service not in written]
+        connections.write_files(self._run.project, self._run.environment, written.values(), removed=made)
 
     def _records(self, settings: Settings, known: Mapping[str, SecretStr]) -> dict[str, connections.Record]:
         """The connection records of every service; those of this rotation as settings say, with these passwords."""
@@ -207,16 +212,15 @@ class _Rotating:
         built = connections.build_records(part, self._run.endpoint, clear)
         return {**self._remembered.records, **{record["service"]: record for record in built}}
 
-    def _write_both(self, before: Records, changed: Run) -> None:
+    def _write_both(self) -> None:
         """The connection files as they are, with the new logins beside the old ones."""
-        both = dict(before)
+        if not self._new:
+            return
+        both = self._before = self._records(self._settings_before(), {**self._new, **self._old})
         for turn in self._turns:
             clear = self._new[turn.new_name].get_secret_value()
-            both[turn.service] = connections.with_other(both[turn.service], turn.kind, turn.new_name, clear)
-        environment, settings = self._run.environment, changed.settings
-        connections.write_files(self._run.project, environment, both.values())
-        identifier = self._cluster.system_identifier
-        note_identity(self._run.project, environment, identifier, settings.database, settings.users)
+            both = {**both, turn.service: connections.with_other(both[turn.service], turn.kind, turn.new_name, clear)}
+        connections.write_files(self._run.project, self._run.environment, both.values())
 
     # ---- on the server
 
@@ -244,12 +248,14 @@ class _Rotating:
         question = f"type the database's name, {changed.database}, to go on:"
         typed(self._screen, changed.policy, changed.database, question, command)
 
-    def _change_server(self, before: Records) -> None:
+    def _change_server(self) -> None:
+        settings, identifier = self._changer.settings, self._cluster.system_identifier
         try:
+            note_identity(self._run.project, settings.environment, identifier, settings.database, settings.users)
             self._account.change_logins(self._changer, self._to_converge(), self._new)
         except (GolabsError, KeyboardInterrupt) as error:
             if self._is_as_before():
-                self._take_back(before)
+                self._take_back()
                 raise
             raise self._left_open(error) from error
 
@@ -266,11 +272,6 @@ class _Rotating:
             return False
         return not now
 
-    def _take_back(self, before: Records) -> None:
-        if self._new:
-            connections.write_files(self._run.project, self._run.environment, before.values())
-        self._document.restore()
-
     def _left_open(self, error: BaseException) -> GolabsError:
         told = error if isinstance(error, GolabsError) else GolabsError("interrupted")
         environment = self._run.environment
@@ -281,7 +282,7 @@ class _Rotating:
             mend=f"golabs up {environment} finds out, and writes the files; then run this again",
         )
 
-    def _prove(self, before: Records) -> None:
+    def _prove(self) -> None:
         """Logs in with what is new. Where that is refused, the old passwords come back, as far as they were known."""
         try:
             unasked = self._changer.log_in(self._new)
@@ -289,7 +290,7 @@ class _Rotating:
             known = self._new.keys() <= self._old.keys()
             if isinstance(error, ApplyError) and known and self._asked.way is Way.AT_ONCE:
                 self._changer.change([], {user: self._old[user] for user in self._new}, lambda _change: None)
-                self._take_back(before)
+                self._take_back()
                 raise ApplyError(
                     f"{error.what}; the old passwords were set again, and the files are as they were",
                     where=error.where,
