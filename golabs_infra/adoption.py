@@ -18,6 +18,7 @@ from .guarding import check_extensions, removed_services
 from .inspection import Cluster, Live
 from .model import Desired, expand
 from .names import parse_user_name
+from .password_commands import known_or_new
 from .rights import check_server, rights_faults, unsignalled, whereabouts
 from .settings import Settings, password_faults
 from .stackfile import NAMESPACE
@@ -151,24 +152,22 @@ def choose_passwords(
 ) -> tuple[dict[str, Password], list[Fault]]:
     """Where each user's password comes from, and a fault for every existing login that would be reset."""
     faults: list[Fault] = []
+    resets: dict[str, str] = {}
     chosen: dict[str, Password] = {}
     for user in settings.users:
         try:
             password = _choose(user, settings, cluster, memory, proves)
             chosen[user] = replace(password, generated_before=user in memory.generated)
         except _UnknownPasswordError as unknown:
-            parts = parse_user_name(user)
-            path = f"{NAMESPACE}passwords.{parts.service}.{parts.kind}" if parts else user
-            faults.append(
-                Fault(
-                    user,
-                    unknown.args[0],
-                    f"give the password that its clients use: pulumi config set --secret --path '{path}' "
-                    f"--stack {settings.environment}",
-                )
-            )
+            resets[user] = unknown.args[0]
         except ServerConnectionError as error:
             faults.append(Fault(user, f"its password can't be proven: {error.what}", error.mend))
+    parsed = {user: parts for user in resets if (parts := parse_user_name(user))}
+    unknown_of = [parts.service for parts in parsed.values()]
+    faults += [
+        Fault(user, resets[user], known_or_new(parts, alone=unknown_of.count(parts.service) == 1))
+        for user, parts in parsed.items()
+    ]
     return chosen, faults
 
 
@@ -176,12 +175,17 @@ class _UnknownPasswordError(Exception):
     """An existing login whose password is not known, where none may be reset."""
 
 
+def _is_nobodys(user: str, settings: Settings, cluster: Cluster, memory: Memory) -> bool:
+    """Whether it is the closed one of two logins that we manage, or is about to be: nobody logs in as it."""
+    is_closed = user in settings.of_two & memory.managed and not cluster.roles[user].role.login
+    return user in settings.closed or is_closed
+
+
 def _choose(
     user: str, settings: Settings, cluster: Cluster, memory: Memory, proves: Callable[[str, SecretStr], bool]
 ) -> Password:
     exists = user in cluster.roles
-    # Nobody logs in as one that is closed, whatever its password is.
-    free = not exists or settings.policy.resets_passwords or user in settings.closed
+    free = not exists or settings.policy.resets_passwords or _is_nobodys(user, settings, cluster, memory)
     configured = settings.passwords.get(user)
     if configured is not None:
         # For a user that we manage, a new configured password is a rotation that was asked for.

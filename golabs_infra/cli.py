@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .account import Account
+from .cli_credentials import ANY_ARGUMENTS, set_password
 from .cli_options import EXIT_FAILED, EXIT_USAGE, AsJson, Engine, Environment, Invocation, Yes, invocation
 from .cli_proofs import drift, verify
 from .cli_rotation import rotate
 from .cli_server import server_app
-from .connections import ExportFormat
 from .console import Screen
 from .engines import EngineChoice
 from .errors import EngineError, GolabsError, UsageError
+from .formats_login import ExportFormat
 from .guarding import check_destroy, check_reset
 from .runs import Run
 from .script import environment_script
@@ -228,6 +229,7 @@ def import_legacy(
 app.command()(verify)
 app.command()(drift)
 app.command()(rotate)
+app.command(context_settings=ANY_ARGUMENTS)(set_password)
 
 
 @app.command("sql")
@@ -254,15 +256,15 @@ def export(
     engine: Engine = EngineChoice.AUTO,
     as_json: AsJson = False,
 ) -> None:
-    """Write the connection files again."""
+    """Write the connection files again, for golabs itself (yaml) or in the form that a client reads."""
     from . import connections
 
     run = invocation(context).run(environment, engine)
     screen = Screen(as_json)
     if run.is_direct:
-        files = run.direct.export()
+        files = run.direct.export(format_)
     else:
-        files = connections.write_files(run.project, environment, run.pulumi.records())
+        files = connections.export_files(run.project, environment, run.exported_records(), format_)
     for file in files:
         screen.line(run.project.relative(file))
     screen.result({"environment": environment, "format": str(format_), "files": [str(file) for file in files]})

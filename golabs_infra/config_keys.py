@@ -5,9 +5,11 @@ A value's rule stands here and nowhere else. How faults are collected and worded
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import json
 import re
+from collections.abc import Iterable
 from datetime import date
 from typing import Annotated, Literal
 
@@ -41,6 +43,12 @@ def shown(value: object) -> str:
             return json.dumps(value)
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def nearest(word: object, known: Iterable[str]) -> str:
+    """The end of a message that names the nearest known word, if one is near."""
+    near = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.5)
+    return f"; the nearest known one is {near[0]!r}" if near else ""
 
 
 def _open(value: object) -> object:

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from .endpoint import Endpoint
 from .errors import ServerConnectionError
+from .tls_failures import explain
 
 CONNECT_TIMEOUT_S = 10
 APPLICATION = "golabs"
@@ -132,6 +133,7 @@ def _connect(endpoint: Endpoint, database: str, user: str, password: SecretStr) 
 
 
 def _open(endpoint: Endpoint, database: str, user: str, password: SecretStr) -> psycopg.Connection[Any]:
+    is_admin = user == endpoint.admin_user
     return psycopg.connect(
         host=endpoint.host,
         hostaddr="",  # so that PGHOSTADDR and PGOPTIONS don't lead elsewhere
@@ -141,9 +143,10 @@ def _open(endpoint: Endpoint, database: str, user: str, password: SecretStr) -> 
         user=user,
         password=password.get_secret_value(),
         sslmode=endpoint.ssl_mode,
-        sslrootcert=endpoint.ssl_root_cert,
-        sslcert=endpoint.ssl_cert if user == endpoint.admin_user else None,
-        sslkey=endpoint.ssl_key if user == endpoint.admin_user else None,
+        sslrootcert=endpoint.ssl_root_cert or "",  # nor PGSSLROOTCERT prove another server
+        sslcert=(endpoint.ssl_cert if is_admin else None) or "",
+        sslkey=(endpoint.ssl_key if is_admin else None) or "",
+        sslcertmode="allow" if is_admin else "disable",  # not that of ~/.postgresql either, which services don't have
         connect_timeout=CONNECT_TIMEOUT_S,
         application_name=APPLICATION,
         autocommit=True,
@@ -160,7 +163,9 @@ def _explained(error: psycopg.OperationalError, endpoint: Endpoint, database: st
     said = _said_by_the_server(error)
     reason = str(error).strip().splitlines()[0].removeprefix("connection failed: ")
     unquoted = re.sub(r'"[^"]*"', "", str(error))  # hosts, files and databases may be called anything
-    if "password authentication failed" in said:
+    if about_tls := explain(str(error), said, endpoint, user):
+        what, mend = about_tls
+    elif "password authentication failed" in said:
         what, mend = f"the server refuses the password of {user}", "pulumi config set --secret adminPassword"
     elif _NOT_UP.search(said):
         what, mend = f"PostgreSQL is not ready: {said}", "wait until it is, and run this again"
@@ -175,8 +180,6 @@ def _explained(error: psycopg.OperationalError, endpoint: Endpoint, database: st
         what, mend = said, "somebody has closed it; to open it, as its owner: ALTER DATABASE ... ALLOW_CONNECTIONS true"
     elif said:
         what, mend = said, "check host, port, adminUser and adminDatabase in the stack's configuration"
-    elif "SSL" in unquoted or "certificate" in unquoted:
-        what, mend = f"TLS failed: {reason}", "correct golabs-infra:sslMode and sslRootCert"
     elif "Connection refused" in unquoted or "No such file" in unquoted:
         what, mend = "no PostgreSQL answers there", "start it, or correct host and port (systemctl status postgresql)"
     elif "resolve" in unquoted or "Name or service" in unquoted:

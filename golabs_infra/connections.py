@@ -1,21 +1,16 @@
 """Connection records and the files they are written to: what a service needs to log in with its two users.
 
-A record is the contract's mapping. Files are 0600 in a 0700 folder; a set of them is prepared whole before the first
-takes its place, so that a failure leaves the old ones. This module speaks to no server.
+A record is the contract's mapping, and YAML the form that golabs reads again; other forms that were exported once are
+kept true beside it. A set of files is written whole or not at all. This module speaks to no server.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 import re
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import yaml
 from pydantic import SecretStr
@@ -26,26 +21,23 @@ try:
 except ImportError:  # a PyYAML that was built without libyaml does the same, slowly
     from yaml import SafeDumper, SafeLoader  # type: ignore[assignment]
 
+from .connection_urls import jdbc_address, libpq_address
 from .endpoint import Endpoint
 from .errors import GolabsError
-from .files import prepare_private, remove_leftovers
+from .file_sets import names_in, replace_together
+from .files import remove_leftovers
+from .formats import files_of, forms_among, needs_certificates, render
+from .formats_login import ExportFormat
 from .model import Desired, ServiceModel
 from .names import USER_KINDS, UserKind
 from .project import Project
 
 Record = dict[str, Any]
-"""environment, service, database, host, port, sslmode, schema, users; passwords in clear. While a change of passwords is
+"""environment, service, database, host, port, sslmode, schema, users; passwords in clear. Where sslRootCert is configured,
+`sslrootcert` is its absolute path. While a change of passwords is
 under way, a user has `others` too: the logins that are good, or about to be, beside the one that clients are to use."""
 
 
-class ExportFormat(StrEnum):
-    """The forms that connection files are written in."""
-
-    YAML = "yaml"
-
-
-FOLDER_MODE = 0o700
-_WRITERS = 4
 _SUFFIX = "-connections.yaml"
 _HEADER = "# Written by golabs; holds passwords. Made again by: golabs export {environment}\n"
 
@@ -64,6 +56,7 @@ def _record(desired: Desired, service: ServiceModel, endpoint: Endpoint, passwor
         "host": endpoint.host,
         "port": endpoint.port,
         "sslmode": endpoint.ssl_mode,
+        **({"sslrootcert": endpoint.ssl_root_cert} if endpoint.ssl_root_cert else {}),
         "schema": service.schema.name,
         "users": {
             kind: {
@@ -88,31 +81,14 @@ def with_other(record: Record, kind: UserKind, username: str, password: str) -> 
 
 def libpq_url(endpoint: Endpoint, database: str, user: str, password: str) -> str:
     """A URL that psql and psycopg take as it is."""
-    options = {
-        "sslmode": endpoint.ssl_mode,
-        **({"sslrootcert": endpoint.ssl_root_cert} if endpoint.ssl_root_cert else {}),
-    }
-    credentials = f"{quote(user, safe='')}:{quote(password, safe='')}"
-    return (
-        f"postgresql://{credentials}@{_url_host(endpoint)}:{endpoint.port}/{quote(database, safe='')}?{_query(options)}"
-    )
+    where = (endpoint.host, endpoint.port, database, endpoint.ssl_mode, endpoint.ssl_root_cert)
+    return libpq_address(*where, (user, password))
 
 
 def jdbc_url(endpoint: Endpoint, database: str, user: str, password: str) -> str:
     """A URL that the PostgreSQL JDBC driver takes as it is."""
-    options = {"user": user, "password": password, "sslmode": endpoint.ssl_mode}
-    if endpoint.ssl_root_cert:
-        options["sslrootcert"] = endpoint.ssl_root_cert
-    return f"jdbc:postgresql://{_url_host(endpoint)}:{endpoint.port}/{quote(database, safe='')}?{_query(options)}"
-
-
-def _url_host(endpoint: Endpoint) -> str:
-    host = quote(endpoint.host, safe=":")
-    return f"[{host}]" if ":" in host else host
-
-
-def _query(options: Mapping[str, str]) -> str:
-    return urlencode(options, quote_via=quote)
+    where = (endpoint.host, endpoint.port, database, endpoint.ssl_mode, endpoint.ssl_root_cert)
+    return jdbc_address(*where, (user, password))
 
 
 class _Dumper(SafeDumper):
@@ -127,7 +103,7 @@ def _string(dumper: _Dumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _string)
 
 
-_KEYS = ("environment", "service", "database", "host", "port", "sslmode", "schema", "users")
+_KEYS = ("environment", "service", "database", "host", "port", "sslmode", "sslrootcert", "schema", "users")
 _USER_KEYS = ("username", "password", "url", "jdbcUrl", "others")
 
 
@@ -137,7 +113,7 @@ def _in_order(record: Record) -> Record:
         kind: {key: record["users"][kind][key] for key in _USER_KEYS if key in record["users"][kind]}
         for kind in USER_KINDS
     }
-    return {key: users if key == "users" else record[key] for key in _KEYS}
+    return {key: users if key == "users" else record[key] for key in _KEYS if key in record}
 
 
 def render_yaml(record: Record) -> str:
@@ -148,7 +124,11 @@ def render_yaml(record: Record) -> str:
 
 def connection_file(project: Project, environment: str, service: str) -> Path:
     """`output/<env>/<service>-connections.yaml`."""
-    return project.output_folder(environment) / f"{service}{_SUFFIX}"
+    return project.output_folder(environment) / _file_name(service)
+
+
+def _file_name(service: str) -> str:
+    return f"{service}{_SUFFIX}"
 
 
 def provisioned_services(project: Project, environment: str) -> list[str]:
@@ -160,46 +140,67 @@ def write_files(
     project: Project, environment: str, records: Iterable[Record], removed: Iterable[str] = ()
 ) -> list[Path]:
     """Writes every record's file that is not as it should be, all or none of them, and removes those of `removed`
-    services. Gives the paths of all."""
-    texts = {connection_file(project, environment, record["service"]): render_yaml(record) for record in records}
-    folder = project.output_folder(environment)
-    prepared: dict[Path, str] = {}
+    services. Gives the paths of all.
+
+    Other forms that are in the folder are written anew too: a password in them that is no longer good would be a trap.
+    For the same reason a form's files go where it can't hold what it should; `golabs export` says why.
+    """
+    listed, folder, removed = list(records), project.output_folder(environment), list(removed)
+    own = {_file_name(record["service"]): render_yaml(record) for record in listed}
+    present = names_in(folder)
+    texts, stale = dict(own), {_file_name(service) for service in removed}
+    for form in forms_among(present):
+        written = files_of(form, present)
+        try:
+            rendered = _render(form, listed)
+        except GolabsError:
+            stale |= written.keys()
+            continue
+        texts |= rendered
+        stale |= {name for name, service in written.items() if service in removed}
+        stale |= {name for name, service in written.items() if not service} - rendered.keys()
+    _replace(project, environment, texts, stale)
+    return [folder / name for name in own]
+
+
+def export_files(project: Project, environment: str, records: Iterable[Record], form: ExportFormat) -> list[Path]:
+    """Writes the connection files in one form, all or none of them; gives their paths.
+
+    Raises GolabsError for a value that the form can't hold; nothing is written then.
+    """
+    if form is ExportFormat.YAML:
+        return write_files(project, environment, records)
+    texts = _render(form, list(records))
+    _replace(project, environment, texts)
+    return [project.output_folder(environment) / name for name in texts]
+
+
+def _render(form: ExportFormat, records: list[Record]) -> dict[str, str]:
+    paths = {record["sslrootcert"] for record in records if record.get("sslrootcert")}
+    return render(form, records, {path: _certificate(path) for path in paths} if needs_certificates(form) else {})
+
+
+def _certificate(path: str) -> str:
     try:
-        folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        folder.chmod(FOLDER_MODE)
-        remove_leftovers(folder)
-        for path in texts:
-            if path.is_dir():  # the one thing that could stop a rename between two others
-                raise IsADirectoryError(errno.EISDIR, f"{path.name} is a folder")
-        outdated = {path: text for path, text in texts.items() if not _holds(path, text)}
-        with ThreadPoolExecutor(_WRITERS) as writers:  # each waits for the disk; together they wait once
-            written = {path: writers.submit(prepare_private, folder, text) for path, text in outdated.items()}
-        prepared = {path: future.result() for path, future in written.items() if not future.exception()}
-        for future in written.values():
-            future.result()
-        for path, temporary in prepared.items():
-            os.replace(temporary, path)
-        for service in removed:
-            connection_file(project, environment, service).unlink(missing_ok=True)
+        return Path(path).read_text(encoding="ascii")
+    except (OSError, ValueError) as error:
+        raise GolabsError(
+            f"the root certificate can't be read: {getattr(error, 'strerror', None) or 'it is not in the PEM form'}",
+            where=path,
+            mend="correct golabs-infra:sslRootCert, or put the file there",
+        ) from error
+
+
+def _replace(project: Project, environment: str, texts: Mapping[str, str], removed: Iterable[str] = ()) -> None:
+    folder = project.output_folder(environment)
+    try:
+        replace_together(folder, texts, removed)
     except OSError as error:
         raise GolabsError(
             f"the connection files can't be written: {error.strerror}. The old ones are kept",
             where=str(folder),
             mend=f"free space or mend permissions there, then: golabs export {environment}",
         ) from error
-    finally:
-        for temporary in prepared.values():
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-    return list(texts)
-
-
-def _holds(path: Path, text: str) -> bool:
-    """Whether a file is there already, private and with this text."""
-    try:
-        return path.stat().st_mode & 0o777 == 0o600 and path.read_text(encoding="utf-8") == text
-    except (FileNotFoundError, UnicodeDecodeError):
-        return False
 
 
 def read_records(project: Project, environment: str) -> list[Record]:
@@ -222,6 +223,24 @@ def read_records(project: Project, environment: str) -> list[Record]:
     return records
 
 
+def keeping(records: Iterable[Record], known: Mapping[str, Iterable[SecretStr]]) -> list[Record]:
+    """Records with whatever else is known of the logins in them: of two passwords that files, state and configuration tell,
+    only the server knows which one is good, and what is written without asking it must not lose that one."""
+    return [_keeping(record, known) for record in records]
+
+
+def _keeping(record: Record, known: Mapping[str, Iterable[SecretStr]]) -> Record:
+    result = record
+    for kind in USER_KINDS:
+        user = record["users"][kind]
+        logins = [(each["username"], each["password"]) for each in (user, *user.get("others", ()))]
+        for name in dict.fromkeys(name for name, _ in logins):
+            for password in known.get(name, ()):
+                if (name, password.get_secret_value()) not in logins:
+                    result = with_other(result, kind, name, password.get_secret_value())
+    return result
+
+
 def known_passwords(records: Iterable[Record]) -> dict[str, SecretStr]:
     """The passwords in records, by user name; of several that a user is said to have, the one that clients are to use."""
     return {user: passwords[0] for user, passwords in candidates(records).items()}
@@ -239,9 +258,12 @@ def candidates(records: Iterable[Record]) -> dict[str, tuple[SecretStr, ...]]:
 
 
 def remove_files(project: Project, environment: str) -> list[Path]:
-    """Removes the connection files of an environment, and their folder if nothing else is in it."""
+    """Removes the connection files of an environment in every form, and their folder if nothing else is in it."""
     folder = project.output_folder(environment)
-    removed = sorted(folder.glob(f"*{_SUFFIX}"))
+    present = names_in(folder)
+    names = {name for form in forms_among(present) for name in files_of(form, present)}
+    names |= {name for name in present if name.endswith(_SUFFIX)}
+    removed = [folder / name for name in sorted(names)]
     for path in removed:
         path.unlink(missing_ok=True)
     remove_leftovers(folder)

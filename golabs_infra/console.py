@@ -7,13 +7,17 @@ hold names from a server: characters that would do something on a terminal are w
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import sys
 import unicodedata
+import warnings
 from collections.abc import Iterable, Sequence
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, TextIO
+
+from .errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,6 +32,9 @@ _WORD_STYLES = {
     "done": "green",
 }
 
+
+_LONGEST_SECRET = 2**20
+"""Bytes of standard input that are read at most: more than any secret has, so that its reader can say so."""
 
 _MANY = 20
 """From so many steps on progress is told where there is no terminal, in quarters."""
@@ -211,3 +218,25 @@ class Screen:
         """What the user types; empty where there is nobody to ask."""
         self._err.begin(f"{visible(question)} ")
         return sys.stdin.readline().strip() if sys.stdin is not None else ""
+
+    def secret(self, what: str) -> bytes:
+        """A secret: typed twice without being shown where there is a terminal, else all of standard input.
+
+        Raises UsageError where the two differ, where the terminal can't hide what is typed, and where nothing can be read.
+        """
+        if sys.stdin is None:
+            raise UsageError(f"the {what} can't be asked for: standard input is closed", mend="type it, or pipe it in")
+        if not sys.stdin.isatty():
+            return sys.stdin.buffer.read(_LONGEST_SECRET)
+        _CURSOR.end_line()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", getpass.GetPassWarning)
+                typed = [getpass.getpass(visible(f"{begin} {what}: ")) for begin in ("the", "again, the")]
+        except (getpass.GetPassWarning, EOFError, UnicodeDecodeError) as error:
+            problem = "it would be shown" if isinstance(error, getpass.GetPassWarning) else "it did not come to its end"
+            mend = "pipe it in instead; nothing was written"
+            raise UsageError(f"the {what} can't be read from this terminal: {problem}", mend=mend) from None
+        if typed[0] != typed[1]:
+            raise UsageError(f"the {what} was typed in two ways", mend="run this again; nothing was written")
+        return typed[0].encode(errors="surrogateescape")

@@ -26,6 +26,7 @@ from .connecting import connect_admin
 from .endpoint import Endpoint
 from .errors import AdoptionError, ApplyError, GolabsError, IdentityError
 from .forgetting import forget_environment
+from .formats_login import ExportFormat
 from .guarding import check_destroy, check_losses, check_reset
 from .identity import forget_identity, note_identity, recall_identity
 from .inspection import Cluster, Live, PasswordProver, read_cluster, read_live, read_ties
@@ -201,11 +202,11 @@ class DirectEngine:
         with connect_admin(self.endpoint) as admin:
             self._applier.one_by_one(admin, [AllowConnections(self.settings.database)], progress)
 
-    def export(self) -> list[Path]:
-        """Writes the connection files again, from the configuration and from the files that are there."""
+    def export(self, form: ExportFormat = ExportFormat.YAML) -> list[Path]:
+        """Writes the connection files again, in a form, from the configuration and from the files that are there."""
         environment = self.settings.environment
-        kept = connections.known_passwords(connections.read_records(self.project, environment))
-        known = {**kept, **self.settings.passwords}
+        written = connections.read_records(self.project, environment)
+        known = {**connections.known_passwords(written), **self.settings.passwords}
         users = self.settings.users_with_passwords
         if unknown := [user for user in users if user not in known]:
             raise GolabsError(
@@ -214,9 +215,9 @@ class DirectEngine:
                 mend=f"golabs up {environment}",
             )
         clear = {user: known[user].get_secret_value() for user in users}
-        return connections.write_files(
-            self.project, environment, connections.build_records(self.desired, self.endpoint, clear)
-        )
+        records = connections.build_records(self.desired, self.endpoint, clear)
+        records = connections.keeping(records, connections.candidates(written))
+        return connections.export_files(self.project, environment, records, form)
 
     def destroy(self, progress: Progress = lambda change: None) -> Outcome:
         """What the policy permits: drops everything (disposable), or forgets it (keep). Raises PolicyError if guarded."""

@@ -89,8 +89,10 @@ def _settings(run: Run) -> str:
 
 
 def _server(run: Run) -> str:
-    cluster = run.cluster
-    return f"{run.endpoint.address}, PostgreSQL {cluster.version}, system identifier {cluster.system_identifier}"
+    cluster, endpoint = run.cluster, run.endpoint
+    encrypted = f"encrypted by {cluster.tls_version} ({endpoint.ssl_mode})" if cluster.tls_version else "not encrypted"
+    known = f"PostgreSQL {cluster.version}, system identifier {cluster.system_identifier}"
+    return f"{endpoint.address}, {known}; {encrypted}"
 
 
 def _rights(run: Run) -> str:

@@ -17,7 +17,10 @@ SslMode = Literal["disable", "require", "verify-ca", "verify-full"]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A server and its admin. Certificate paths are as configured: absolute, or relative to the project."""
+    """A server and its admin. Certificate paths are as configured: absolute, or relative to the project.
+
+    The password is empty where the admin logs in by certificate alone.
+    """
 
     host: str
     port: int

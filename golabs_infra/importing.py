@@ -21,6 +21,7 @@ from .legacy import Legacy, Understood, read_legacy
 from .legacy_layout import read_layout
 from .legacy_values import misshapen
 from .names import environment_name_problem, user_name
+from .password_commands import set_password
 from .project import Project
 from .runs import Run
 from .settings import Settings, read_settings
@@ -210,10 +211,9 @@ def _tell(legacy: Legacy, screen: Screen) -> None:
 
 
 def _warnings(legacy: Legacy, exposed: str) -> list[str]:
-    stack = f"--stack {legacy.environment}"
     warnings = [
         f"{path}: the old files do not give it; adopting an existing user will ask for it: "
-        f"pulumi config set --secret --path '{NAMESPACE}{path}' {stack}"
+        f"{set_password(legacy.environment, path)}"
         for path in legacy.missing_passwords
     ]
     if exposed:

@@ -71,7 +71,9 @@ class LiveRole:
 class Cluster:
     """The server, the admin's rights there, whether the database exists, and the environment's users.
 
-    `superuser_extensions` are those that only a superuser can create; `unfinished_reset`: a reset that was killed has left the database that was to take the place of this one.
+    `superuser_extensions` are those that only a superuser can create; `unfinished_reset`: a reset that was killed has
+    left the database that was to take the place of this one; `tls_version` is None where the admin's connection is not
+    encrypted.
     """
 
     version_number: int
@@ -93,6 +95,7 @@ class Cluster:
     unfinished_reset: bool = False
     encoding: str | None = "UTF8"
     superuser_extensions: frozenset[str] = frozenset()
+    tls_version: str | None = None
 
 
 @dataclass(frozen=True, order=True)

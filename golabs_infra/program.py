@@ -168,22 +168,28 @@ def declare(project: Project, settings: Settings, endpoint: Endpoint, cluster: C
 
 
 def _declare_provider(settings: Settings, endpoint: Endpoint, cluster: Cluster) -> postgresql.Provider:
-    """The explicit provider. In guarded stacks another host would be a replacement, which `protect` refuses."""
+    """The explicit provider. In guarded stacks another host would be a replacement, which `protect` refuses.
+
+    It runs in the project's folder and has the certificates' paths as they are configured: absolute ones in the state
+    would be a change to whoever has the project in another folder.
+    """
+    files = settings.endpoint or endpoint
     client = (
-        postgresql.ProviderClientcertArgs(cert=endpoint.ssl_cert, key=endpoint.ssl_key)
-        if endpoint.ssl_cert and endpoint.ssl_key
+        postgresql.ProviderClientcertArgs(cert=files.ssl_cert, key=files.ssl_key)
+        if files.ssl_cert and files.ssl_key
         else None
     )
     guarded = settings.policy.protects
+    password = endpoint.admin_password.get_secret_value()
     return postgresql.Provider(
         settings.database,
         host=endpoint.host,
         port=endpoint.port,
         username=endpoint.admin_user,
-        password=pulumi.Output.secret(endpoint.admin_password.get_secret_value()),
+        password=pulumi.Output.secret(password) if password else None,
         database=endpoint.admin_database,
         sslmode=endpoint.ssl_mode,
-        sslrootcert=endpoint.ssl_root_cert,
+        sslrootcert=files.ssl_root_cert,
         clientcert=client,
         superuser=cluster.superuser,
         connect_timeout=CONNECT_TIMEOUT_S,

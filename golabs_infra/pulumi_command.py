@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -49,15 +49,21 @@ class PulumiCommand:
     folder: Path
     environ: Mapping[str, str]
 
-    def run(self, words: Sequence[str], variables: Mapping[str, str] | None = None) -> Ended:
-        """Runs a command that asks nothing."""
-        return self._run(words, variables or {}, None)
+    def run(self, words: Sequence[str], variables: Mapping[str, str] | None = None, given: str | None = None) -> Ended:
+        """Runs a command that asks nothing; `given` is what it finds on its standard input."""
+        return self._run(words, variables or {}, None, given)
 
     def stream(self, words: Sequence[str], on_event: EventHandler, variables: Mapping[str, str] | None = None) -> Ended:
         """Runs an operation of the engine. What `on_event` raises is raised when the engine has come to its end."""
         return self._run([*words, "--json"], {**_STREAM, **(variables or {})}, on_event)
 
-    def _run(self, words: Sequence[str], variables: Mapping[str, str], on_event: EventHandler | None) -> Ended:
+    def _run(
+        self,
+        words: Sequence[str],
+        variables: Mapping[str, str],
+        on_event: EventHandler | None,
+        given: str | None = None,
+    ) -> Ended:
         out: list[str] = []
         failures: list[Exception] = []
         with (
@@ -66,7 +72,7 @@ class PulumiCommand:
                 [str(self.cli), *words, "--non-interactive"],
                 cwd=self.folder,
                 env={**self.environ, **variables},
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=said,
                 encoding="utf-8",
@@ -75,6 +81,9 @@ class PulumiCommand:
             ) as process,
             _ending_in_order(process) as interruptions,
         ):
+            if given is not None and process.stdin is not None:
+                with suppress(BrokenPipeError), process.stdin:  # it may end before it has read it, and says why
+                    process.stdin.write(given)
             for line in process.stdout or ():
                 event = _event(line) if on_event else None
                 if on_event is None or event is None:

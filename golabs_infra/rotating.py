@@ -22,7 +22,8 @@ from .identity import note_identity
 from .interrupting import killed_is_interrupted
 from .login_changes import LoginChanger
 from .model import expand
-from .names import Login, UserKind
+from .names import Login, UserKind, parse_user_name
+from .password_commands import set_password
 from .passwords import generate
 from .policy import CONFIRMATION_VARIABLE
 from .remembering import Remembered, alone, check_same_server, remember
@@ -31,6 +32,8 @@ from .runs import Run
 from .sessions import in_words
 from .settings import Settings
 from .stack_editing import StackDocument
+from .stackfile import NAMESPACE
+from .storing import needs_cli
 from .wording import describe, some
 
 Records = Mapping[str, connections.Record]
@@ -127,12 +130,17 @@ class _Rotating:
                 f"the password of {some(unknown)} is not known here, or not the one that it has now, so that the connection "
                 "file would not be whole; nothing was changed",
                 where=self._run.settings.source,
-                mend=f"give it with golabs set-password {environment} SERVICE USER; or have both of the service's users get "
-                f"new ones, at once: golabs rotate {environment} SERVICE",
+                mend=self._mend_unknown(unknown),
             )
         if self._asked.way is Way.FINISH:
             self._changer.log_in({turn.new_name: self._old[turn.new_name] for turn in turns})
             self._check_unused()
+
+    def _mend_unknown(self, users: list[str]) -> str:
+        parts = [found for user in users if (found := parse_user_name(user)) is not None]
+        given = some([set_password(each.environment, f"passwords.{each.service}.{each.key}") for each in parts])
+        anew = some(sorted({f"golabs rotate {each.environment} {each.service}" for each in parts}))
+        return f"give it: {given}; or have both of the service's users get new ones, at once: {anew}"
 
     def _check_unused(self) -> None:
         sessions = self._changer.sessions([turn.old_name for turn in self._turns])
@@ -180,11 +188,16 @@ class _Rotating:
             and self._is_for_stack_file(turn)
             and settings.passwords.get(turn.new_name) != self._new[turn.new_name]
         }
-        if secrets:
+        encrypts_here = not needs_cli(self._run)
+        if secrets and encrypts_here:
             document.set_secrets(secrets, document.unlock(self._run.environ))
         for (service, kind), logins in self._logins_to_write().items():
             document.set_logins(service, kind, logins)
         document.write()
+        if secrets and not encrypts_here:
+            for path, password in secrets.items():
+                self._run.pulumi.set_secret(f"{NAMESPACE}{'.'.join(path)}", password)
+            document.take_over()
         return replace(self._run)
 
     @contextmanager

@@ -6,17 +6,19 @@ It reads files and looks for the toolchain; it starts the embedded server when t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
+from . import connections
 from .config_keys import ADMIN_PASSWORD, SECRET_KEYS
 from .direct import DirectEngine
 from .endpoint import Endpoint
 from .engines import Chosen, EngineChoice, choose_engine
-from .errors import ConfigError, Fault
+from .errors import ConfigError, Fault, GolabsError
 from .inspection import Cluster, look_at
 from .names import database_name
 from .policy import POLICIES, Policy, policy_of
@@ -135,6 +137,16 @@ class Run:
         from .stacks import PulumiEngine
 
         return PulumiEngine(self.project, self.environment, self.toolchain, self.environ, disposable=self.policy.drops)
+
+    def exported_records(self) -> list[connections.Record]:
+        """The connection records of the stack's state, with passwords that the configuration or the files have for the same
+        logins beside them: after a run that was killed one of those may be the good one."""
+        records = self.pulumi.records()
+        with suppress(GolabsError):  # a file that can't be read is what it is written anew for
+            written = connections.candidates(connections.read_records(self.project, self.environment))
+            records = connections.keeping(records, written)
+        configured = {user: (password,) for user, password in self.settings.passwords.items()}
+        return connections.keeping(records, configured)
 
     def start_server(self) -> ServerStatus | None:
         """Starts the embedded server if the stack lives there and it does not run; gives its status then."""

@@ -6,7 +6,6 @@ secret) and the mend. What a key may hold stands in `config_keys`.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -24,11 +23,14 @@ from .config_keys import (
     ServerKeys,
     ServiceSettings,
     from_json,
+    nearest,
     parse_host,
     shown,
 )
-from .endpoint import Endpoint, is_loopback
+from .endpoint import Endpoint, SslMode, is_loopback
 from .errors import ConfigError, Fault
+from .login_keys import LoginKeys
+from .password_commands import set_password
 from .passwords import password_problems
 from .policy import BY_ENVIRONMENT, POLICIES, Policy, policy_of
 from .stackfile import NAMESPACE, RawConfig
@@ -79,12 +81,16 @@ class Settings(BaseModel):
     @property
     def closed(self) -> frozenset[str]:
         """The users that a change of logins has closed. Those of retired services are not meant."""
-        both = {
+        return self.of_two - {name for each in self.logins for name in self.open_logins(*each)}
+
+    @property
+    def of_two(self) -> frozenset[str]:
+        """The users that have a twin, and the twins."""
+        return frozenset(
             names.login_name(service, kind, self.environment, login)
             for service, kind in self.logins
             for login in names.LOGINS
-        }
-        return frozenset(both - {name for each in self.logins for name in self.open_logins(*each)})
+        )
 
     @property
     def users(self) -> tuple[str, ...]:
@@ -125,11 +131,10 @@ class _Reader:
         services = self._services(structured)
         accepted = self._items(structured.get("accepted", []), "accepted", AcceptedFinding)
         listed = _names(structured.get("services"))
-        logins = self._logins(structured.get("logins", {}), listed)
-        passwords = self._passwords(structured.get("passwords", {}), listed, policy)
-        self._check_twins(passwords, logins)
-        if policy is not None:
-            self._plain_text(values.get("adminPassword"), "adminPassword", policy)
+        reader = LoginKeys(environment, listed, self.fault, lambda value, path: self._plain_text(value, path, policy))
+        logins = reader.logins(structured.get("logins", {}))
+        passwords = reader.passwords(structured.get("passwords", {}), logins)
+        self._plain_text(values.get("adminPassword"), "adminPassword", policy)
         if foretell and self.faults and policy is not None:
             # Whether a user exists already is not known yet; with faults to mend anyway, say what may follow.
             nameable = {user: password for user, password in passwords.items() if names.parse_user_name(user)}
@@ -182,11 +187,12 @@ class _Reader:
                     "neither host nor server is given",
                     f"pulumi config set host db.example.org --stack {environment}",
                 )
-            if values.get("adminPassword") is None:
+            by_certificate = values.get("sslCert") is not None and values.get("sslKey") is not None
+            if values.get("adminPassword") is None and not by_certificate:
                 self.fault(
                     "adminPassword",
                     "the admin's password is missing",
-                    f"pulumi config set --secret adminPassword --stack {environment}",
+                    set_password(environment, "adminPassword"),
                 )
         elif values.get("host") is None:
             for stray in sorted((set(values) & set(KEYS)) - {"server", "host", "policy"}):
@@ -204,19 +210,41 @@ class _Reader:
                 f"{host!r} is not this machine, and the stack's secrets are under the published passphrase of tst",
                 f"pulumi stack change-secrets-provider passphrase --stack {environment}, with a passphrase of your own",
             )
-        if keys is None or keys.host is None or keys.admin_password is None:
+        if keys is None or keys.host is None:
             return None
+        ssl_mode = keys.ssl_mode or ("disable" if is_loopback(keys.host) else "require")
+        self._check_certificates(keys, ssl_mode)
         return Endpoint(
             host=keys.host,
             port=keys.port,
             admin_user=keys.admin_user,
-            admin_password=keys.admin_password,
+            admin_password=keys.admin_password or SecretStr(""),
             admin_database=keys.admin_database,
-            ssl_mode=keys.ssl_mode or ("disable" if is_loopback(keys.host) else "require"),
+            ssl_mode=ssl_mode,
             ssl_root_cert=keys.ssl_root_cert,
             ssl_cert=keys.ssl_cert,
             ssl_key=keys.ssl_key,
         )
+
+    def _check_certificates(self, keys: ServerKeys, ssl_mode: SslMode) -> None:
+        """Certificates that the mode needs and does not have, or has and does not use."""
+        command = f"pulumi config set {{}} --stack {self.raw.environment}"
+        if ssl_mode.startswith("verify-") and keys.ssl_root_cert is None:
+            # Left out, libpq, the Pulumi provider and the JDBC driver would each look in another place.
+            self.fault(
+                "sslRootCert",
+                f"sslMode {ssl_mode} needs the certificate of the authority that the server's is proven by",
+                command.format("sslRootCert certs/ca.pem"),
+            )
+        given = {"sslRootCert": keys.ssl_root_cert, "sslCert": keys.ssl_cert, "sslKey": keys.ssl_key}
+        unused = [key for key, path in given.items() if path is not None]
+        if ssl_mode == "disable" and unused:
+            default = "" if keys.ssl_mode else ", as it is by default on this machine itself"
+            self.fault(
+                "sslMode",
+                f"it is disable{default}, which makes no use of {' and '.join(unused)}",
+                f"{command.format('sslMode verify-full')} (or require, without a root certificate)",
+            )
 
     def _valid_host(self, value: object) -> str | None:
         """The host, also where another key has a fault; its own faults are told with all the others."""
@@ -263,113 +291,11 @@ class _Reader:
                 items.append((index, item))
         return items
 
-    def _logins(self, given: object, services: list[str]) -> dict[tuple[str, names.UserKind], tuple[names.Login, ...]]:
-        if not isinstance(given, dict):
-            self.fault("logins", "it is not a mapping of services", f"write {EXAMPLES['logins']}")
-            return {}
-        logins: dict[tuple[str, names.UserKind], tuple[names.Login, ...]] = {}
-        for service, users in given.items():
-            path = f"logins.{service}"
-            if service not in services:
-                self.fault(
-                    path,
-                    f"there is no service {service!r}{_nearest(service, services)}",
-                    "correct the name, or remove the entry",
-                )
-            elif not isinstance(users, dict):
-                self.fault(path, "it is not a mapping of users", "write {app: [user, twin]}")
-            else:
-                for kind, listed in users.items():
-                    self._login(f"{path}.{kind}", service, kind, listed, logins)
-        return logins
-
-    def _login(
-        self,
-        path: str,
-        service: str,
-        kind: object,
-        listed: object,
-        logins: dict[tuple[str, names.UserKind], tuple[names.Login, ...]],
-    ) -> None:
-        if kind not in names.USER_KINDS:
-            self.fault(
-                path, f"a service has no user {kind!r}{_nearest(kind, names.USER_KINDS)}", "name migration or app"
-            )
-            return
-        words = [word for word in listed if word in names.LOGINS] if isinstance(listed, list) else []
-        if not isinstance(listed, list) or words != listed or len(set(words)) != len(words) or not words:
-            what = f"{shown(listed)} is not a list of open logins: user, twin, or both, the newest last"
-            self.fault(path, what, "write one of [user], [twin], [user, twin], [twin, user]; golabs rotate writes it")
-            return
-        of: names.UserKind = "migration" if kind == "migration" else "app"
-        logins[service, of] = tuple(words)
-
-    def _check_twins(
-        self,
-        passwords: Mapping[str, SecretStr],
-        logins: Mapping[tuple[str, names.UserKind], tuple[names.Login, ...]],
-    ) -> None:
-        """A password of a twin that there is none of would be thought to be in use."""
-        for user in sorted(passwords):
-            parts = names.parse_user_name(user)
-            if parts is not None and parts.login == "twin" and (parts.service, parts.kind) not in logins:
-                self.fault(
-                    f"passwords.{parts.service}.{parts.key}",
-                    f"the {parts.kind} user of {parts.service} has no twin by {NAMESPACE}logins",
-                    f"put {NAMESPACE}logins back as golabs rotate has written it (git diff shows it), or remove the entry",
-                )
-
-    def _passwords(self, given: object, services: list[str], policy: Policy | None) -> dict[str, SecretStr]:
-        if not isinstance(given, dict):
-            self.fault("passwords", "it is not a mapping of services", f"write {EXAMPLES['passwords']}")
-            return {}
-        passwords: dict[str, SecretStr] = {}
-        for service, users in given.items():
-            path = f"passwords.{service}"
-            if service not in services:
-                self.fault(
-                    path,
-                    f"there is no service {service!r}{_nearest(service, services)}",
-                    "correct the name, or remove the entry",
-                )
-            elif not isinstance(users, dict):
-                self.fault(path, "it is not a mapping of users", "write {migration: ..., app: ...}")
-            else:
-                for kind, password in users.items():
-                    self._password(f"{path}.{kind}", service, kind, password, policy, passwords)
-        return passwords
-
-    def _password(
-        self,
-        path: str,
-        service: str,
-        kind: object,
-        password: object,
-        policy: Policy | None,
-        passwords: dict[str, SecretStr],
-    ) -> None:
-        secret_command = f"pulumi config set --secret --path '{NAMESPACE}{path}' --stack {self.raw.environment}"
-        if kind not in names.PASSWORD_KEYS:
-            self.fault(
-                path, f"a service has no user {kind!r}{_nearest(kind, names.USER_KINDS)}", "name migration or app"
-            )
-        elif not isinstance(password, str | SecretStr):
-            self.fault(path, "the password is not a string", secret_command)
-        elif not (text := password.get_secret_value() if isinstance(password, SecretStr) else password) or "\0" in text:
-            self.fault(
-                path, "the password is empty" if not text else "the password holds a NUL character", secret_command
-            )
-        else:
-            if policy is not None:
-                self._plain_text(password, path, policy)
-            user, login = names.PASSWORD_KEYS[str(kind)]
-            passwords[names.login_name(service, user, self.raw.environment, login)] = SecretStr(text)
-
-    def _plain_text(self, value: object, path: str, policy: Policy) -> None:
+    def _plain_text(self, value: object, path: str, policy: Policy | None) -> None:
         """A secret that is not encrypted in the file: an error in guarded stacks, a warning in others."""
-        if not isinstance(value, str):
+        if not isinstance(value, str) or policy is None:
             return
-        mend = f"pulumi config set --secret --path '{NAMESPACE}{path}' --stack {self.raw.environment}"
+        mend = set_password(self.raw.environment, path)
         if policy.protects:
             self.fault(path, "the password stands in the file in plain text", mend)
         else:
@@ -393,9 +319,9 @@ class _Reader:
         example = EXAMPLES.get(key, "")
         mend = f"write {key}: {example}" if example else "correct the value"
         if key == "adminPassword" and not path:
-            mend = f"pulumi config set --secret adminPassword --stack {self.raw.environment}"
+            mend = set_password(self.raw.environment, "adminPassword")
         if detail["type"] in ("extra_forbidden", "invalid_key"):
-            self.fault(where, f"unknown key{_nearest(key, known)}", f"use one of {', '.join(sorted(known))}")
+            self.fault(where, f"unknown key{nearest(key, known)}", f"use one of {', '.join(sorted(known))}")
         elif detail["type"] == "missing":
             self.fault(where, "is missing", mend)
         else:
@@ -418,13 +344,13 @@ def password_faults(
         parts = names.parse_user_name(user)
         if parts is None:
             raise AssertionError(f"{user!r} was not made by names.user_name")
-        path = f"{NAMESPACE}passwords.{parts.service}.{parts.key}"
+        path = f"passwords.{parts.service}.{parts.key}"
         for problem in password_problems(password.get_secret_value(), parts.service, policy):
             if user in taken:
-                warnings.append(f"{path}: the password {problem}; it is kept, as {user} exists already")
+                warnings.append(f"{NAMESPACE}{path}: the password {problem}; it is kept, as {user} exists already")
             else:
-                mend = f"pulumi config set --secret --path '{path}' --stack {environment}, or remove it and have one generated"
-                faults.append(Fault(path, f"the password {problem}", mend))
+                mend = f"{set_password(environment, path)}; or remove it and have one generated"
+                faults.append(Fault(f"{NAMESPACE}{path}", f"the password {problem}", mend))
     return faults, warnings
 
 
@@ -441,11 +367,6 @@ def _names(listed: object) -> list[str]:
     entries = listed if isinstance(listed, list) else []
     given = [entry.get("name") if isinstance(entry, dict) else entry for entry in entries]
     return [name for name in given if isinstance(name, str)]
-
-
-def _nearest(word: object, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.5)
-    return f"; the nearest known one is {near[0]!r}" if near else ""
 
 
 def _problem(detail: ErrorDetails) -> str:

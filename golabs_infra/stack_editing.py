@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from . import passphrase as passphrases
 from .errors import ConfigError, Fault, PolicyError, SecretsError
 from .files import replace_file
+from .password_commands import set_secret
 from .policy import DEMONSTRATION_ENVIRONMENT, TST_PASSPHRASE
 from .project import Project
 from .stackfile import NAMESPACE, StackFile, compose, parse, read_text, stack_passphrase
@@ -164,8 +165,8 @@ class StackDocument:
             raise SecretsError(
                 f"the secrets of this stack are held by {held}, which only the Pulumi CLI can ask",
                 where=self._path.name,
-                mend=f"pulumi config set --secret --path '{NAMESPACE}passwords.<service>.<migration|app>' "
-                f"--stack {self._environment}",
+                mend=f"golabs set-password {self._environment} SERVICE USER, which has the CLI encrypt it (golabs setup "
+                "installs it)",
             )
         if file.encryption_salt is None and phrase:
             crypter, salt = passphrases.create(phrase)
@@ -220,6 +221,12 @@ class StackDocument:
         replace_file(self._path, self._text.encode())
         self._replaced, self._original = self._original, self._text
 
+    def take_over(self) -> None:
+        """Takes what somebody else has written on our behalf since the last `write` for our own: `restore` undoes it too."""
+        replaced = self._replaced if self._replaced is not None else self._original
+        self._original = self._text = read_text(self._path)
+        self._values, self._replaced = parse(self._text, self._path.name), replaced
+
     def restore(self) -> None:
         """Puts back, to the byte, what the last `write` has replaced, unless somebody else has changed it since then."""
         if self._replaced is not None and read_text(self._path) == self._original:
@@ -257,7 +264,7 @@ class StackDocument:
                 kind = "one text" if isinstance(value, str) else "encrypted as a whole"
                 mend = (
                     f"pulumi config rm {NAMESPACE}{path[0]} --stack {self._environment}, then set each one by itself: "
-                    f"pulumi config set --secret --path '{NAMESPACE}{'.'.join(path)}' --stack {self._environment}"
+                    f"{set_secret(self._environment, '.'.join(path))}"
                 )
                 where = f"{NAMESPACE}{'.'.join(path[: path.index(key)])}"
                 raise ConfigError([Fault(where, f"it is {kind}", mend)], where=self._path.name)

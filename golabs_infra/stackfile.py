@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from . import passphrase as passphrases
 from .errors import ConfigError, Fault, GolabsError, SecretsError
+from .password_commands import set_secret
 from .policy import DEMONSTRATION_ENVIRONMENT, TST_PASSPHRASE
 from .project import PROJECT_NAME, Project
 
@@ -253,9 +254,7 @@ class StackFile:
         crypter: passphrases.PassphraseCrypter | None = None
         if self.has_secrets:
             crypter = self.crypter(environ)
-        values = {
-            key: _decrypt(value, crypter, f"{NAMESPACE}{key}", self.path.name) for key, value in self.values.items()
-        }
+        values = {key: _decrypt(value, crypter, key, self) for key, value in self.values.items()}
         return RawConfig(self.environment, values, self.path.name, self.has_published_passphrase)
 
     def crypter(self, environ: Mapping[str, str]) -> passphrases.PassphraseCrypter:
@@ -356,16 +355,15 @@ def _secure_values(node: object) -> Iterator[str]:
             yield from _secure_values(value)
 
 
-def _decrypt(node: object, crypter: passphrases.PassphraseCrypter | None, where: str, file: str) -> object:
+def _decrypt(node: object, crypter: passphrases.PassphraseCrypter | None, path: str, file: StackFile) -> object:
     if isinstance(node, dict):
         if _is_secure(node) and crypter is not None:
             try:
                 return SecretStr(crypter.decrypt(node["secure"]))
             except SecretsError as error:
-                raise SecretsError(
-                    error.what, where=f"{file}: {where}", mend=f"pulumi config set --secret --path '{where}'"
-                ) from error
-        return {key: _decrypt(value, crypter, f"{where}.{key}", file) for key, value in node.items()}
+                where, mend = f"{file.path.name}: {NAMESPACE}{path}", set_secret(file.environment, path)
+                raise SecretsError(error.what, where=where, mend=mend) from error
+        return {key: _decrypt(value, crypter, f"{path}.{key}", file) for key, value in node.items()}
     if isinstance(node, list):
-        return [_decrypt(value, crypter, f"{where}[{index}]", file) for index, value in enumerate(node)]
+        return [_decrypt(value, crypter, f"{path}[{index}]", file) for index, value in enumerate(node)]
     return node

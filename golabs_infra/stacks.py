@@ -113,6 +113,11 @@ class PulumiEngine:
             if name.startswith(prefix)
         }
 
+    def set_secret(self, key: str, value: SecretStr) -> None:
+        """Writes one secret into the stack's file, encrypted by whichever provider the stack has; `key` is a path."""
+        words = ["config", "set", "--secret", "--path", key]
+        self._run("config set", words, value.get_secret_value() + "\n")  # of which it takes the line's end away
+
     def records(self) -> list[connections.Record]:
         """The connection records that the last `up` exported. Raises EngineError where there are none."""
         if not (records := self.exported()):
@@ -161,10 +166,10 @@ class PulumiEngine:
             raise self._explained("stack init", made, Report())
         return call()
 
-    def _run(self, what: str, words: list[str]) -> str:
-        """Runs a command that asks nothing, and gives what it printed."""
+    def _run(self, what: str, words: list[str], given: str | None = None) -> str:
+        """Runs a command that asks nothing, with `given` on its standard input, and gives what it printed."""
         command = self._command
-        ended = self._with_stack(lambda: command.run([*words, "--stack", self._environment]))
+        ended = self._with_stack(lambda: command.run([*words, "--stack", self._environment], given=given))
         if ended.code:
             # Not with what it printed: that may be secrets in clear.
             raise self._failure(what, replace(ended, out=""), Report())

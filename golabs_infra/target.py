@@ -1,4 +1,4 @@
-"""Which server a stack's settings mean: the configured one, or the embedded one if it runs."""
+"""Which server a stack's settings mean: the configured one, its certificate files found fit, or the embedded one if it runs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
+from .certificates import certificate_faults
 from .endpoint import Endpoint
-from .errors import ServerError
+from .errors import ConfigError, ServerError
 from .project import Project
 from .settings import Settings
 
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def resolve_endpoint(settings: Settings, project: Project) -> Endpoint:
-    """The endpoint, certificate paths made absolute. Raises ServerError where the embedded server does not run."""
+    """The endpoint, certificate paths made absolute.
+
+    Raises ConfigError where a certificate's file is not fit to use, ServerError where the embedded server does not run.
+    """
     if settings.endpoint is None:
         from .server import EmbeddedServer
 
@@ -27,12 +31,15 @@ def resolve_endpoint(settings: Settings, project: Project) -> Endpoint:
     def absolute(path: str | None) -> str | None:
         return None if path is None else str(project.root / path)
 
-    return replace(
+    endpoint = replace(
         configured,
         ssl_root_cert=absolute(configured.ssl_root_cert),
         ssl_cert=absolute(configured.ssl_cert),
         ssl_key=absolute(configured.ssl_key),
     )
+    if faults := certificate_faults(endpoint):
+        raise ConfigError(faults, where=settings.source)
+    return endpoint
 
 
 def embedded_endpoint(server: EmbeddedServer, environment: str) -> Endpoint:

@@ -18,6 +18,7 @@ from golabs_infra.toolchain import find_toolchain
 from .browser.chromium import chromium_version
 from .matrix.summary import summarize
 from .support import REPOSITORY, home_in_memory, make_project, running_server, wipe
+from .tls import encrypted, tls, tls_admin, tls_keys  # noqa: F401 - fixtures
 
 # A machine that is busy makes any example slow: that is no reason to fail, nor to give up drawing.
 settings.register_profile(

@@ -16,6 +16,7 @@ SELECT current_setting('server_version_num')::int AS version_number,
             WHERE managed.rolname IN ('rds_superuser', 'cloudsqlsuperuser', 'azure_pg_admin')
               AND pg_has_role(current_user, managed.oid, 'USAGE')
         )) AS superuser_extensions,
+       (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()) AS tls_version,
        d.datname IS NOT NULL AS database_exists,
        pg_encoding_to_char(d.encoding)::text AS encoding,
        pg_get_userbyid(d.datdba)::text AS database_owner,

@@ -27,9 +27,8 @@ def test_a_database_made_by_hand_is_adopted_with_its_passwords_or_not_touched(
     refused = checkout.up(environment, fails=True, variables=confirm)
     for user in (f"billing_app_{environment}_user", f"billing_migration_{environment}_user"):
         assert f"{user}: it exists already and its password is not known" in refused.text, refused
-    assert (
-        f"pulumi config set --secret --path 'golabs-infra:passwords.billing.app' --stack {environment}" in refused.text
-    )
+    assert f"golabs set-password {environment} billing app" in refused.text
+    assert f"or set a new one: golabs rotate {environment} billing\n" in refused.text
     assert (row_versions(server, f"go-labs-{environment}"), verifiers(server)) == before
 
     checkout.pulumi(

@@ -170,7 +170,9 @@ def test_an_existing_user_with_an_unknown_password_is_an_error_that_changes_noth
             run()
         for kind in ("migration", "app"):
             assert tools.user("billing", kind, existing) in str(caught.value)
-            assert f"golabs-infra:passwords.billing.{kind}" in str(caught.value)
+            assert f"golabs set-password {existing} billing {kind}; or set a new one: golabs rotate" in str(
+                caught.value
+            )
         assert len(caught.value.faults) == 2
     assert row_versions(server, f"go-labs-{existing}") == before
     assert sorted(tools.files(project)) == ["Pulumi.yaml"]

@@ -20,6 +20,7 @@ from golabs_infra.stack_editing import StackDocument
 from ..support import direct_engine
 from .catalog import snapshot
 from .conftest import OwnServer
+from .killed import ITERATIONS, Killer
 from .rotations import KINDS, PHRASE, Stack, provision
 from .tools import answer, as_superuser, files
 
@@ -113,7 +114,7 @@ def test_a_password_that_nobody_knows_any_more_is_replaced(stack: Stack) -> None
     )
     code, _, err = stack.golabs("up")
     assert code == 1
-    assert "golabs rotate dev billing --user app" in err
+    assert "set a new one: golabs rotate dev billing\n" in err
     code, _, err = stack.golabs("rotate", "billing", "--user", "app")
     assert code == 1
     assert "the password of billing_migration_dev_user is not known here" in err
@@ -250,3 +251,18 @@ def test_a_user_whose_connections_are_all_taken_is_proven_all_the_same(stack: St
     with pytest.raises(psycopg.OperationalError), stack.session(("billing_app_dev_user", "wrong")):
         raise AssertionError("a wrong password got in")
     assert stack.works(stack.login("billing", "app"))
+
+
+def test_an_export_after_a_kill_loses_no_password(stack: Stack) -> None:
+    old = stack.login("billing", "app")
+    with Killer(stack.project, {**PHRASE, ITERATIONS: "1000"}) as killer:
+        words = ["rotate", "dev", "billing", "--user", "app", "--engine", "direct"]
+        committed = killer.run(*words).points.index("after commit")
+        assert killer.run(*words, kill_at=committed).code is None
+    assert not stack.works(old)
+    for _ in range(2):
+        stack.done("export")
+        assert any(stack.works(login) for login in stack.all_logins("billing", "app"))
+    stack.done("up")
+    assert len(stack.all_logins("billing", "app")) == 1
+    assert stack.is_proven()

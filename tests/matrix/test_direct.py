@@ -348,3 +348,31 @@ def test_the_proofs_find_nothing_in_a_whole_environment_and_each_break_and_a_rep
     if deployed.major < 16:
         tools.as_superuser(deployed.server, "DROP ROLE maker")
     assert snapshot(deployed.server, DATABASE) == before
+
+
+def test_a_second_login_acts_as_its_user_and_is_proven(deployed: Cell, project: Project) -> None:
+    logins = {"billing": {kind: ["user", "twin"] for kind in ("migration", "app")}}
+    engine(project, deployed.admin, logins=logins).up()
+    assert engine(project, deployed.admin, logins=logins).up().changes == ()
+    with tools.login(project, "billing", "migration") as migration, tools.login(project, "billing", "app") as app:
+        for session, kind in ((migration, "migration"), (app, "app")):
+            acting = session.execute("SELECT session_user::text, current_user::text").fetchone()
+            assert acting == (f"billing_{kind}_tst_twin", f"billing_{kind}_tst_user")
+        migration.execute("CREATE TABLE by_the_twin (id serial)")
+        app.execute("INSERT INTO by_the_twin DEFAULT VALUES")
+        for session, statements in ((app, (*APP_MAY_NOT, *NOBODY_MAY)), (migration, NOBODY_MAY)):
+            for statement in statements:
+                if "public.shared" not in statement:
+                    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                        session.execute(statement.encode())
+    owned = "SELECT tableowner::text FROM pg_tables WHERE tablename = 'by_the_twin'"
+    assert tools.answer(deployed.server, owned, database=DATABASE) == "billing_migration_tst_user"
+    settings = engine(project, deployed.admin, logins=logins).settings
+    verdict = Verifier(project, settings, deployed.admin).prove()
+    assert (verdict.findings, verdict.report.proven) == ((), True)
+    closed = {"billing": {kind: ["twin"] for kind in ("migration", "app")}}
+    engine(project, deployed.admin, logins=closed).up()
+    assert (
+        Verifier(project, engine(project, deployed.admin, logins=closed).settings, deployed.admin).prove().findings
+        == ()
+    )

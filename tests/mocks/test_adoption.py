@@ -61,8 +61,8 @@ def test_an_existing_user_whose_password_is_not_known_stops_the_run(
     configure(engine, server)
     message = refused(engine, environment, in_preview=in_preview)
     assert APP.format(environment) in message
-    assert "pulumi config set --secret --path" in message
-    assert "passwords.billing.app" in message
+    assert f"golabs set-password {environment} billing app" in message
+    assert f"golabs rotate {environment} billing --user app" in message
 
 
 def test_every_such_user_is_told_at_once(engine: FakeEngine, server: Endpoint) -> None:

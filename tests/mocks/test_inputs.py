@@ -332,3 +332,20 @@ def test_a_preview_declares_the_same_but_for_what_is_not_known_yet(bench: Bench)
         assert inputs(preview, type_) == inputs(real, type_)
     for name, role in preview.of(ROLE).items():
         assert without_password(role.inputs) == without_password(real.one(ROLE, name).inputs)
+
+
+def test_a_second_login_is_a_member_of_its_user_and_acts_as_it(bench: Bench) -> None:
+    run = bench.declared("tst", logins={"billing": {"app": ["user", "twin"], "migration": ["twin"]}})
+    twin, user = run.one(ROLE, "billing-app-twin").inputs, run.one(ROLE, "billing-app").inputs
+    assert (twin["name"], twin["roles"], twin["assumeRole"]) == (
+        "billing_app_tst_twin",
+        ["billing_app_tst_user"],
+        "billing_app_tst_user",
+    )
+    assert {key: user[key] for key in twin if key not in ("name", "password", "roles", "assumeRole")} == {
+        key: twin[key] for key in twin if key not in ("name", "password", "roles", "assumeRole")
+    }
+    assert "roles" not in user
+    assert run.one(ROLE, "billing-migration").inputs["login"] is False
+    assert run.one(ROLE, "billing-migration-twin").inputs["login"] is True
+    assert not any("twin" in str(each["role"]) for each in inputs(run, GRANT).values())

@@ -78,6 +78,7 @@ def record(environment: str, service: str) -> dict[str, Any]:
         "host": "db.example.org",
         "port": 6432,
         "sslmode": "verify-full",
+        "sslrootcert": "/certs/ca.pem",
         "schema": service,
         "users": {kind: user(kind) for kind in KINDS},
     }

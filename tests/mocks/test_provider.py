@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from pydantic import SecretStr
 
 from .conftest import Bench
 from .fake_engine import PROVIDER
@@ -61,6 +62,13 @@ def test_a_client_certificate_is_handed_on(bench: Bench) -> None:
     endpoint = replace(ENDPOINT, ssl_cert="/certs/admin.pem", ssl_key="/certs/admin.key")
     given = bench.declare(endpoint=endpoint, services=[]).one(PROVIDER, "go-labs-tst").inputs
     assert json.loads(given["clientcert"]) == {"cert": "/certs/admin.pem", "key": "/certs/admin.key"}
+
+
+def test_an_admin_that_logs_in_by_certificate_alone_has_no_password_there(bench: Bench) -> None:
+    endpoint = replace(ENDPOINT, admin_password=SecretStr(""), ssl_cert="/certs/admin.pem", ssl_key="/certs/admin.key")
+    given = bench.declare(endpoint=endpoint, services=[]).one(PROVIDER, "go-labs-tst").inputs
+    assert "password" not in given
+    assert json.loads(given["clientcert"])["cert"] == "/certs/admin.pem"
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

@@ -41,6 +41,16 @@ def test_a_command_ends_with_its_code_and_both_outputs_and_is_never_asked(cli: C
     assert ended.out == f"{tmp_path}\nconfig --non-interactive own given\n"
 
 
+def test_what_is_given_is_on_its_standard_input_and_not_among_its_words(cli: Cli) -> None:
+    ended = cli('echo "$@"; cat').run(["config", "set"], given="a secret\n")
+    assert (ended.code, ended.out) == (0, "config set --non-interactive\na secret\n")
+
+
+def test_one_that_ends_before_it_has_read_what_is_given_says_why(cli: Cli) -> None:
+    ended = cli('exec <&-; echo "error: no stack" >&2; exit 255').run(["config", "set"], given="x" * 1_000_000)
+    assert (ended.code, ended.err) == (255, "error: no stack\n")
+
+
 def test_events_are_handed_on_as_they_come_and_other_lines_are_kept(cli: Cli) -> None:
     seen: list[tuple[Mapping[str, Any], float]] = []
     command = cli("""echo '{"sequence": 0}'; sleep 0.3; echo 'a word'; echo '{"sequence": 1}'; echo '[1]'""")

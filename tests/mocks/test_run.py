@@ -46,7 +46,7 @@ def test_all_faults_of_a_config_are_told_at_once(
 
 def test_a_missing_admin_password_names_the_command_that_sets_it(engine: FakeEngine) -> None:
     configure(engine, ENDPOINT, adminPassword=None)
-    assert "pulumi config set --secret adminPassword --stack dev" in refused(engine, "dev")
+    assert "golabs set-password dev --admin" in refused(engine, "dev")
 
 
 def test_a_password_in_plain_text_is_refused_where_guarded_and_warned_about_elsewhere(

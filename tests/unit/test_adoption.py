@@ -344,8 +344,8 @@ def test_an_existing_users_password_must_be_proven(environment: str) -> None:
     assert str(caught.value) == (
         f"{environment}: 1 obstacle\n"
         f"  - billing_app_{environment}_user: it exists already, and the configured password is not the one that it has\n"
-        "      mend: give the password that its clients use: pulumi config set --secret --path "
-        f"'golabs-infra:passwords.billing.app' --stack {environment}"
+        f"      mend: give the password that its clients use: golabs set-password {environment} billing app; "
+        f"or set a new one: golabs rotate {environment} billing --user app"
     )
 
 

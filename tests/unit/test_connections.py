@@ -13,7 +13,7 @@ import yaml
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
-from golabs_infra import connections
+from golabs_infra import file_sets
 from golabs_infra.connections import (
     Record,
     build_records,
@@ -142,6 +142,19 @@ def test_there_is_one_record_a_service_in_order() -> None:
     ]
 
 
+def test_the_root_certificate_is_in_a_record_and_its_file_where_it_is_configured() -> None:
+    desired = make_desired("tst", services=["billing"])
+    server = endpoint(ssl_mode="verify-full", ssl_root_cert="/certs/ca.pem", ssl_cert="/certs/admin.pem")
+    (record,) = build_records(desired, server, {MIGRATION: "m1", APP: "a1"})
+    assert record["sslrootcert"] == "/certs/ca.pem"
+    assert render_yaml(record).splitlines()[6:9] == [
+        "sslmode: verify-full",
+        "sslrootcert: /certs/ca.pem",
+        "schema: billing",
+    ]
+    assert "admin.pem" not in render_yaml(record)  # the admin's own certificate is nobody else's business
+
+
 def test_a_record_holds_nothing_of_the_admin() -> None:
     assert "admin's" not in repr(records_of("billing"))
 
@@ -197,7 +210,6 @@ def test_a_jdbc_url_is_read_back_to_what_it_was_made_of(password: str) -> None:
     [
         ("::1", "[::1]"),
         ("2001:db8::1", "[2001:db8::1]"),
-        ("fe80::1%eth0", "[fe80::1%25eth0]"),
         ("10.0.0.1", "10.0.0.1"),
     ],
 )
@@ -208,9 +220,30 @@ def test_an_ipv6_address_stands_in_brackets(host: str, in_url: str) -> None:
     assert jdbc_url(endpoint(host), "go-labs-tst", APP, "x").startswith(f"jdbc:postgresql://{in_url}:5432/")
 
 
-def test_a_socket_folder_is_a_host_to_libpq() -> None:
-    url = libpq_url(endpoint("/run/postgresql", ssl_mode="disable"), "go-labs-tst", APP, "x")
-    assert conninfo_to_dict(url)["host"] == "/run/postgresql"
+def test_the_zone_of_an_address_is_encoded_for_libpq_which_decodes_it_and_not_for_the_driver_which_does_not() -> None:
+    server = endpoint("fe80::1%eth0")
+    url = libpq_url(server, "go-labs-tst", APP, "x")
+    assert "@[fe80::1%25eth0]:5432/" in url
+    assert conninfo_to_dict(url)["host"] == "fe80::1%eth0"
+    assert jdbc_url(server, "go-labs-tst", APP, "x").startswith("jdbc:postgresql://[fe80::1%eth0]:5432/")
+
+
+@pytest.mark.parametrize("folder", ["/run/postgresql", "/srv/a:b/sockets"])
+def test_a_socket_folder_is_a_host_to_libpq(folder: str) -> None:
+    url = libpq_url(endpoint(folder, ssl_mode="disable"), "go-labs-tst", APP, "x")
+    assert conninfo_to_dict(url)["host"] == folder
+
+
+def test_the_driver_is_told_how_to_reach_a_socket_and_asks_for_no_tls_there() -> None:
+    url = jdbc_url(endpoint("/run/postgresql/", port=6432), "go-labs-tst", APP, "x")
+    assert url.startswith("jdbc:postgresql://localhost:6432/go-labs-tst?")
+    assert parse_qs(urlsplit(url.removeprefix("jdbc:")).query) == {
+        "user": [APP],
+        "password": ["x"],
+        "sslmode": ["disable"],
+        "socketFactory": ["org.newsclub.net.unix.AFUNIXSocketFactory$FactoryArg"],
+        "socketFactoryArg": ["/run/postgresql/.s.PGSQL.6432"],
+    }
 
 
 @pytest.mark.parametrize("ssl_mode", ["disable", "require", "verify-ca", "verify-full"])
@@ -323,7 +356,7 @@ def test_a_failure_at_any_file_keeps_all_the_old_ones(
 ) -> None:
     old = records_of("billing", "catalog", "order", password="old")
     write_files(project, "tst", old)
-    monkeypatch.setattr(connections, "prepare_private", failing_at(number))
+    monkeypatch.setattr(file_sets, "prepare_private", failing_at(number))
     with pytest.raises(GolabsError) as caught:
         write_files(project, "tst", records_of("billing", "catalog", "order", password="new"), removed=["gone"])
     folder = project.output_folder("tst")
@@ -336,7 +369,7 @@ def test_a_failure_at_any_file_keeps_all_the_old_ones(
 
 
 def test_a_failure_of_the_first_run_leaves_no_file(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "prepare_private", failing_at(2))
+    monkeypatch.setattr(file_sets, "prepare_private", failing_at(2))
     with pytest.raises(GolabsError):
         write_files(project, "tst", records_of("billing", "order"))
     assert list(project.output_folder("tst").iterdir()) == []

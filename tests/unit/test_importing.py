@@ -249,7 +249,7 @@ def test_another_secrets_provider_is_refused(old: Import) -> None:
     before = old.stack
     assert old.run() == 1
     assert "awskms://alias/x" in old.text
-    assert "mend: pulumi config set --secret" in old.text
+    assert "mend: golabs set-password dev SERVICE USER" in old.text
     assert old.stack == before
 
 
@@ -279,12 +279,18 @@ def test_another_database_is_refused(old: Import) -> None:
     assert not old.project.stack_file("dev").exists()
 
 
-@pytest.mark.parametrize("missing", ["DB_HOST=localhost\n", f"DB_ADMIN_PASSWORD='{ADMIN}'\n"])
-def test_what_is_not_enough_is_refused_with_the_faults(old: Import, missing: str) -> None:
+@pytest.mark.parametrize(
+    ("missing", "mend"),
+    [
+        ("DB_HOST=localhost\n", "pulumi config set host"),
+        (f"DB_ADMIN_PASSWORD='{ADMIN}'\n", "golabs set-password dev --admin"),
+    ],
+)
+def test_what_is_not_enough_is_refused_with_the_faults(old: Import, missing: str, mend: str) -> None:
     old.write(CONF.replace(missing, ""), OWN.replace(missing, ""))
     assert old.run() == 1
     assert "as it would be (nothing was written)" in old.text
-    assert "pulumi config set" in old.text
+    assert mend in old.text
     assert not old.project.stack_file("dev").exists()
 
 
@@ -296,7 +302,7 @@ def test_what_is_missing_or_not_understood_is_told(old: Import) -> None:
     assert old.run() == 0
     assert "not understood: .env.dev:5: CATALOG_APP_PASSWORD: it is what a command prints" in old.text
     assert "not understood: .env.dev:6: TOKEN: no key that is known here" in old.text
-    assert "pulumi config set --secret --path 'golabs-infra:passwords.catalog.app' --stack dev" in old.text
+    assert "golabs set-password dev catalog app" in old.text
     assert "lines for other environments: 1" in old.text
     assert "app" not in old.passwords()["catalog"]
 

@@ -212,7 +212,7 @@ def test_without_ssl_mode_only_loopback_goes_without_tls(host: str, mode: str) -
 
 @pytest.mark.parametrize("mode", ["disable", "require", "verify-ca", "verify-full"])
 def test_every_ssl_mode_that_all_clients_know_is_taken(mode: str) -> None:
-    endpoint = make_settings("dev", **on_host(sslMode=mode)).endpoint
+    endpoint = make_settings("dev", **on_host(sslMode=mode, sslRootCert="ca.pem" if "verify" in mode else None)).endpoint
     assert endpoint is not None
     assert endpoint.ssl_mode == mode
 
@@ -340,22 +340,22 @@ def test_a_fault_says_path_value_and_mend_below_the_files_name() -> None:
         (
             "adminPassword",
             "",
-            "adminPassword: the value is empty | pulumi config set --secret adminPassword --stack dev",
+            "adminPassword: the value is empty | golabs set-password dev --admin",
         ),
         (
             "adminPassword",
             secret(""),
-            "adminPassword: the value is empty | pulumi config set --secret adminPassword --stack dev",
+            "adminPassword: the value is empty | golabs set-password dev --admin",
         ),
         (
             "adminPassword",
             123456,
-            "adminPassword: the value is not a string | pulumi config set --secret adminPassword --stack dev",
+            "adminPassword: the value is not a string | golabs set-password dev --admin",
         ),
         (
             "adminPassword",
             secret("a\0b"),
-            "adminPassword: the value holds a NUL character | pulumi config set --secret adminPassword --stack dev",
+            "adminPassword: the value holds a NUL character | golabs set-password dev --admin",
         ),
     ],
 )
@@ -463,7 +463,7 @@ def test_a_missing_host_is_told() -> None:
 
 def test_a_missing_admin_password_is_told() -> None:
     assert only_fault("dev", server=None, host="db") == (
-        "adminPassword: the admin's password is missing | pulumi config set --secret adminPassword --stack dev"
+        "adminPassword: the admin's password is missing | golabs set-password dev --admin"
     )
 
 
@@ -790,7 +790,8 @@ def test_a_services_passwords_that_are_no_mapping_are_told(value: object) -> Non
     )
 
 
-SET_APP = "pulumi config set --secret --path 'golabs-infra:passwords.billing.app' --stack"
+def set_app(environment: str) -> str:
+    return f"golabs set-password {environment} billing app"
 
 
 @pytest.mark.parametrize(
@@ -808,25 +809,26 @@ SET_APP = "pulumi config set --secret --path 'golabs-infra:passwords.billing.app
     ],
 )
 def test_a_password_that_is_none_is_told_with_the_command(value: object, what: str) -> None:
-    assert only_fault("tst", passwords={"billing": {"app": value}}) == f"passwords.billing.app: {what} | {SET_APP} tst"
+    assert (
+        only_fault("tst", passwords={"billing": {"app": value}}) == f"passwords.billing.app: {what} | {set_app('tst')}"
+    )
 
 
 @pytest.mark.parametrize("environment", ["qua", "prd"])
 def test_a_plain_text_password_is_a_fault_in_guarded_stacks(environment: str) -> None:
     values = on_host(adminPassword=STRONG, passwords={"billing": {"app": STRONG}})
     assert faults_of(environment, **values) == [
-        "adminPassword: the password stands in the file in plain text"
-        f" | pulumi config set --secret --path 'golabs-infra:adminPassword' --stack {environment}",
-        f"passwords.billing.app: the password stands in the file in plain text | {SET_APP} {environment}",
+        f"adminPassword: the password stands in the file in plain text | golabs set-password {environment} --admin",
+        f"passwords.billing.app: the password stands in the file in plain text | {set_app(environment)}",
     ]
 
 
 def test_a_plain_text_password_is_a_warning_elsewhere() -> None:
     settings = make_settings("dev", **on_host(adminPassword=STRONG, passwords={"billing": {"app": STRONG}}))
     assert settings.warnings == (
-        f"Pulumi.dev.yaml: golabs-infra:passwords.billing.app: the password stands in the file in plain text; encrypt it: {SET_APP} dev",
+        f"Pulumi.dev.yaml: golabs-infra:passwords.billing.app: the password stands in the file in plain text; encrypt it: {set_app('dev')}",
         "Pulumi.dev.yaml: golabs-infra:adminPassword: the password stands in the file in plain text; encrypt it: "
-        "pulumi config set --secret --path 'golabs-infra:adminPassword' --stack dev",
+        "golabs set-password dev --admin",
     )
 
 
@@ -845,12 +847,12 @@ def test_a_new_password_must_keep_to_the_rules_of_its_environment() -> None:
         (
             "golabs-infra:passwords.billing.app",
             "the password has characters other than letters, digits and _ . - (or starts with one of these three)",
-            f"{SET_APP} dev, {OWN}",
+            f"{set_app('dev')}; {OWN}",
         ),
         (
             "golabs-infra:passwords.billing.app",
             "the password has 3 characters; the policy keep asks for 12",
-            f"{SET_APP} dev, {OWN}",
+            f"{set_app('dev')}; {OWN}",
         ),
     ]
     assert warnings == []

@@ -499,7 +499,7 @@ def test_a_damaged_value_is_told_with_its_path(project: Project, sealed: Sealed)
     assert str(caught.value) == (
         "Pulumi.dev.yaml: golabs-infra:passwords.billing.app: this value was encrypted under another passphrase or "
         "salt, or was changed since\n"
-        "  mend: pulumi config set --secret --path 'golabs-infra:passwords.billing.app'"
+        "  mend: golabs set-password dev billing app"
     )
 
 

@@ -31,7 +31,9 @@ ORDER = [
         "pending",
         "interrupting",
     ),
+    "password_commands",
     "config_keys",
+    "login_keys",
     *("shell_words", "shell_commands", "shell_assignments"),
     *("legacy_words", "legacy_tables", "legacy_lines", "legacy_values", "legacy_keys", "legacy"),
     *(
@@ -40,6 +42,7 @@ ORDER = [
         "stack_editing",
         "settings",
         "model",
+        "tls_failures",
         "connecting",
         "inspection",
         "evidence",
@@ -51,13 +54,14 @@ ORDER = [
         "wording",
     ),
     *(
-        "connections",
+        *("connection_urls", "file_sets", "formats_*", "formats", "connections"),
         "script",
         *("rights", "takeover", "guarding", "adoption", "retirement"),
         "identity",
         "forgetting",
         "server_*",
         "server",
+        "certificates",
         "target",
         "applying",
         "direct",
@@ -80,14 +84,14 @@ ORDER = [
     *("engine_events", "pulumi_command", "components.*", "components", "program"),
     *("toolchain", "engines", "stacks", "installer"),
     *("runs", "doctor", "console", "account", "retiring", "legacy_layout", "importing", "proving"),
-    *("remembering", "rotating"),
+    *("remembering", "storing", "rotating"),
     "cli_options",
-    *("cli_server", "cli_proofs", "cli_rotation", "cli", "__main__"),
+    *("cli_server", "cli_proofs", "cli_rotation", "cli_credentials", "cli", "__main__"),
 ]
 """Each module imports only what stands before it. A module that is not named is held to there being no circle."""
 
 PURE = [
-    *("errors", "names", "policy", "endpoint", "config_keys", "settings", "model"),
+    *("errors", "names", "policy", "endpoint", "password_commands", "config_keys", "settings", "model"),
     *("changes", "plan", "sql", "statement", "wording", "takeover", "rights", "guarding", "adoption"),
     *("shell_words", "shell_commands", "shell_assignments"),
     *("legacy_words", "legacy_tables", "legacy_lines", "legacy_values", "legacy_keys", "legacy"),
@@ -104,6 +108,7 @@ PURE = [
         "agreement",
     ),
     *("rules_roles", "rules_objects", "rules_future", "rules_bridges", "rules_databases"),
+    *("formats_login", "formats_dotenv", "formats_libpq", "formats_jdbc", "formats_k8s", "formats"),
 ]
 """They read no file, environment or clock and open no connection."""
 
@@ -183,7 +188,17 @@ def place(module: str) -> int | None:
 
 def test_the_parser_sees_the_imports_that_there_are() -> None:
     assert len(sources()) > 25
-    assert {"config_keys", "stackfile", "names", "policy", "passwords", "errors", "endpoint"} == own("settings")
+    assert {
+        "config_keys",
+        "login_keys",
+        "stackfile",
+        "names",
+        "policy",
+        "passwords",
+        "password_commands",
+        "errors",
+        "endpoint",
+    } == own("settings")
     assert {"components.database", "components.service"} == own("components")
     assert "components.options" in own("components.service")
     assert "model" in own("components.service")
@@ -257,7 +272,7 @@ def test_only_the_command_line_prints() -> None:
         if (isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "input"))
         or (isinstance(node, ast.Attribute) and ast.unparse(node) in streams)
     }
-    commands = {"cli", "cli_options", "cli_server", "cli_proofs", "cli_rotation"}
+    commands = {"cli", "cli_options", "cli_server", "cli_proofs", "cli_rotation", "cli_credentials"}
     assert printing <= {"cli", "console"}
     assert reaching("rich", "typer", "click", "logging") <= {*commands, "console"}
 

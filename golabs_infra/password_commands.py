@@ -1,0 +1,52 @@
+"""The commands that give a password, as errors offer them: worded once, for every place that says what to do.
+
+Pure. It names commands and runs none; what `golabs set-password` does is `storing`'s business.
+"""
+
+from __future__ import annotations
+
+from .names import PASSWORD_KEYS, UserName
+from .project import PROJECT_NAME
+
+_ADMIN, _PASSWORDS = "adminPassword", "passwords"
+
+
+def set_password(environment: str, path: str) -> str:
+    """The command that writes the password which a key's path names.
+
+    >>> set_password("dev", "passwords.billing.app")
+    'golabs set-password dev billing app'
+    >>> set_password("dev", "adminPassword")
+    'golabs set-password dev --admin'
+    """
+    if path == _ADMIN:
+        return f"golabs set-password {environment} --admin"
+    service, _, key = path.partition(".")[2].rpartition(".")
+    return f"golabs set-password {environment} {service} {key}"
+
+
+def set_secret(environment: str, path: str) -> str:
+    """The command that writes what any key's path names, encrypted: `set_password` where that is a password.
+
+    >>> set_secret("dev", "passwords.billing.app")
+    'golabs set-password dev billing app'
+    >>> set_secret("dev", "services")
+    "pulumi config set --secret --path 'golabs-infra:services' --stack dev"
+    """
+    first, *rest = path.split(".")
+    if path == _ADMIN or (first == _PASSWORDS and len(rest) == 2 and rest[1] in PASSWORD_KEYS):
+        return set_password(environment, path)
+    return f"pulumi config set --secret --path '{PROJECT_NAME}:{path}' --stack {environment}"
+
+
+def known_or_new(user: UserName, *, alone: bool) -> str:
+    """What to do about a login whose password is not known: give it, or set another one.
+
+    Where it is not `alone`, the service's others are not known either, and all get a new one: a connection file is whole.
+
+    >>> known_or_new(UserName("billing", "app", "dev"), alone=True)[:75]
+    'give the password that its clients use: golabs set-password dev billing app'
+    """
+    given = set_password(user.environment, f"passwords.{user.service}.{user.key}")
+    rotated = f"golabs rotate {user.environment} {user.service}{f' --user {user.kind}' if alone else ''}"
+    return f"give the password that its clients use: {given}; or set a new one: {rotated}"
