@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from .endpoint import Endpoint
 from .errors import AdoptionError, ConfigError, Fault, IdentityError, ServerConnectionError
-from .guarding import check_extensions, removed_services
+from .guarding import check_extensions, check_logins, removed_services
 from .inspection import Cluster, Live
 from .model import Desired, expand
 from .names import parse_user_name
@@ -94,6 +94,7 @@ def decide(
     check_server(endpoint, cluster)
     outdated = is_outdated(settings, endpoint, cluster, memory)
     removed = removed_services(settings, cluster, memory.managed)
+    check_logins(settings, memory.managed)
     check_extensions(settings, memory.extensions)
     faults, warnings = password_faults(settings.passwords, settings.environment, settings.policy, cluster.roles)
     if faults:

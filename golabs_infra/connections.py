@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -137,13 +137,17 @@ def provisioned_services(project: Project, environment: str) -> list[str]:
 
 
 def write_files(
-    project: Project, environment: str, records: Iterable[Record], removed: Iterable[str] = ()
+    project: Project,
+    environment: str,
+    records: Iterable[Record],
+    removed: Iterable[str] = (),
+    warn: Callable[[str], None] = lambda _text: None,
 ) -> list[Path]:
     """Writes every record's file that is not as it should be, all or none of them, and removes those of `removed`
     services. Gives the paths of all.
 
     Other forms that are in the folder are written anew too: a password in them that is no longer good would be a trap.
-    For the same reason a form's files go where it can't hold what it should; `golabs export` says why.
+    For the same reason a form's files go where it can't hold what it should, which `warn` is told.
     """
     listed, folder, removed = list(records), project.output_folder(environment), list(removed)
     own = {_file_name(record["service"]): render_yaml(record) for record in listed}
@@ -153,8 +157,11 @@ def write_files(
         written = files_of(form, present)
         try:
             rendered = _render(form, listed)
-        except GolabsError:
+        except GolabsError as error:
             stale |= written.keys()
+            warn(
+                f"the files of the form {form} are removed, rather than left with old passwords: {error.what}; {error.mend}"
+            )
             continue
         texts |= rendered
         stale |= {name for name, service in written.items() if service in removed}

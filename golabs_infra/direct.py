@@ -159,12 +159,14 @@ class DirectEngine:
             note_identity(self.project, environment, cluster.system_identifier, database, self.settings.users)
             clear = {user: password.get_secret_value() for user, password in passwords.items()}
             records = connections.build_records(self.desired, self.endpoint, clear)
-            files = connections.write_files(self.project, environment, records, removed=self._removed(decision))
+            told: list[str] = []
+            gone = self._removed(decision)
+            files = connections.write_files(self.project, environment, records, gone, told.append)
             forget_pending(self.project, environment)
             write_scripts(self.project, self.desired)
             set_now = {user: proof(verifier.result(), user, clear[user]) for user, verifier in new.items()}
             note_proofs(self.project, environment, survey.proves.proofs | set_now, self.settings.users)
-        return Outcome((*changes, *inside), decision.warnings, tuple(files))
+        return Outcome((*changes, *inside), (*decision.warnings, *told), tuple(files))
 
     def release_removed(self, removed: tuple[str, ...], progress: Progress = lambda change: None) -> None:
         """Empties services that are to be dropped by another engine, which would fail half-way (`plan_release`)."""

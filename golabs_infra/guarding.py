@@ -80,6 +80,21 @@ def removed_services(settings: Settings, cluster: Cluster, managed: frozenset[st
     return removed
 
 
+def check_logins(settings: Settings, managed: frozenset[str]) -> None:
+    """Refuses a configuration that does not name a second login any more which an earlier run has made, where things are
+    kept: as without a pull after somebody's `golabs rotate`. It would open the older login again. Raises PolicyError."""
+    configured = {service.name for service in settings.services}
+    parsed = ((name, parse_user_name(name)) for name in managed - set(settings.users))
+    lost = sorted(name for name, parts in parsed if parts and parts.login == "twin" and parts.service in configured)
+    if lost and not settings.policy.drops:
+        raise PolicyError(
+            f"{', '.join(lost)} {'is' if len(lost) == 1 else 'are'} not in the configuration any more: the older login, "
+            "which this one has taken the place of, would be opened again. Nothing was changed",
+            where=f"{settings.source}: {NAMESPACE}logins",
+            mend="put it back as golabs rotate has written it (git pull; git log -p shows it)",
+        )
+
+
 def _new_services(settings: Settings, cluster: Cluster, managed: frozenset[str]) -> tuple[str, ...]:
     """Services of the configuration that neither the server nor an earlier run knows a user of."""
     known = managed | cluster.roles.keys()

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from . import connections
 from .adoption import Memory, is_outdated
 from .errors import ApplyError, GolabsError
+from .guarding import check_logins
 from .identity import recall_identity
 from .inspection import Cluster
 from .pending import recall_pending
@@ -28,7 +29,7 @@ class Remembered:
     """Connection records by service, all passwords that a login may have, the likelier first, and the server's identity.
 
     `written` are the records that stand in files. `in_state` are the services that the stack's state has; none on the
-    direct engine.
+    direct engine. `managed` are the users that were provisioned.
     """
 
     records: Mapping[str, connections.Record] = field(repr=False)
@@ -36,6 +37,7 @@ class Remembered:
     candidates: Mapping[str, tuple[SecretStr, ...]] = field(repr=False)
     system_identifier: str | None
     in_state: frozenset[str]
+    managed: frozenset[str]
 
 
 def remember(run: Run) -> Remembered:
@@ -44,11 +46,13 @@ def remember(run: Run) -> Remembered:
     if run.is_direct:
         stated: dict[str, connections.Record] = {}
         pending = {user: (password,) for user, password in recall_pending(run.project, run.environment).items()}
-        identifier = recall_identity(run.project, run.environment).system_identifier
+        identity = recall_identity(run.project, run.environment)
+        identifier, managed = identity.system_identifier, identity.users
     else:
         outputs = run.pulumi.outputs()
         stated = outputs.get("connections") or {}
         pending, identifier = {}, outputs.get("systemIdentifier")
+        managed = frozenset(connections.candidates(stated.values()))
     found: list[Mapping[str, tuple[SecretStr, ...]]] = [
         pending,
         connections.candidates(written.values()),
@@ -61,11 +65,14 @@ def remember(run: Run) -> Remembered:
         {user: tuple(password for each in found for password in each.get(user, ())) for user in users},
         identifier,
         frozenset(stated),
+        managed,
     )
 
 
-def check_same_server(run: Run, remembered: Remembered, cluster: Cluster) -> None:
-    """Refuses another server than the last run's, or one that its database is gone from. Raises GolabsError."""
+def check_up_to_date(run: Run, remembered: Remembered, cluster: Cluster) -> None:
+    """Refuses another server than the last run's, or one that its database is gone from; and a configuration that is
+    older than the last change of logins. Raises GolabsError."""
+    check_logins(run.settings, remembered.managed)
     if is_outdated(run.settings, run.endpoint, cluster, Memory(remembered.system_identifier)):
         raise ApplyError(
             f"this is not the server that the last run was on, or {run.database} is gone from it; nothing was changed",

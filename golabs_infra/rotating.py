@@ -26,7 +26,7 @@ from .names import Login, UserKind, parse_user_name
 from .password_commands import set_password
 from .passwords import generate
 from .policy import CONFIRMATION_VARIABLE
-from .remembering import Remembered, alone, check_same_server, remember
+from .remembering import Remembered, alone, check_up_to_date, remember
 from .rotation import Rotation, Turn, Way
 from .runs import Run
 from .sessions import in_words
@@ -58,7 +58,7 @@ class _Rotating:
         self._changer = LoginChanger(run.settings, run.endpoint)
         self._cluster = self._changer.look()
         self._remembered: Remembered = remember(run)
-        check_same_server(run, self._remembered, self._cluster)
+        check_up_to_date(run, self._remembered, self._cluster)
         roles = self._cluster.roles
         unfinished = {name for name in run.settings.closed if name in roles and roles[name].role.login}
         self._turns = asked.turns(run.settings, unfinished)
@@ -80,7 +80,8 @@ class _Rotating:
         self._change_server()
         self._prove()
         after = self._records(changed.settings, {**self._old, **self._new})
-        self._files = connections.write_files(self._run.project, self._run.environment, after.values())
+        project, environment = self._run.project, self._run.environment
+        self._files = connections.write_files(project, environment, after.values(), warn=self._screen.warning)
         ended = self._end_sessions()
         self._conclude(ended)
 
@@ -117,6 +118,14 @@ class _Rotating:
                 f"there is no user {some(absent)} on the server, so that there is no password to change; nothing was changed",
                 where=self._run.endpoint.address,
                 mend=f"golabs up {environment}, which makes it with a password of its own",
+            )
+        roles = self._cluster.roles
+        closed = sorted(name for name in wanted if not roles[name].role.login)
+        if closed and self._asked.way is not Way.FINISH:
+            raise ApplyError(
+                f"the login of {some(closed)} is closed, so that no password can be proven; nothing was changed",
+                where=self._run.endpoint.address,
+                mend=f"golabs up {environment} opens it, unless somebody has closed it on purpose",
             )
         needed = {
             name

@@ -142,6 +142,19 @@ def retired(stack: Stack) -> None:
     stack.done("retire", "billing", "--yes")
 
 
+def without_login(stack: Stack) -> None:
+    as_superuser(stack.server, "ALTER ROLE billing_app_dev_user NOLOGIN")
+
+
+def of_yesterday(stack: Stack) -> None:
+    """A checkout that has not been pulled since a colleague's rotation."""
+    path = stack.project.stack_file("dev")
+    text = path.read_text(encoding="utf-8")
+    stack.done("rotate", "billing", "--overlap")
+    stack.done("rotate", "billing", "--finish")
+    path.write_text(text, encoding="utf-8")
+
+
 REFUSED: dict[str, tuple[Break, tuple[str, ...], int, str]] = {
     "no such service": (lambda _: None, ("biling",), 64, "the nearest one is 'billing'"),
     "neither a service nor all": (lambda _: None, (), 64, "name a service, or --all"),
@@ -151,6 +164,8 @@ REFUSED: dict[str, tuple[Break, tuple[str, ...], int, str]] = {
     "no overlap to finish": (lambda _: None, ("billing", "--finish"), 1, "golabs rotate dev billing --overlap"),
     "a retired service": (retired, ("billing",), 1, "golabs retire dev billing --undo"),
     "a user that is not there": (without_user, ("billing",), 1, "there is no user billing_app_dev_user on the server"),
+    "a closed login": (without_login, ("billing",), 1, "the login of billing_app_dev_user is closed"),
+    "a file of yesterday": (of_yesterday, ("billing",), 1, "git pull"),
     "a closed database": (closed, ("billing",), 1, "it allows no connections"),
     "a server that refuses": (read_only, ("billing",), 1, "cannot execute ALTER ROLE in a read-only transaction"),
 }

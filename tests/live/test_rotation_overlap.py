@@ -239,3 +239,7 @@ def test_a_second_login_that_the_configuration_does_not_name_any_more_is_told(st
     assert code == 2
     assert "leftover-user/billing_app_dev_twin" in out
     assert "nothing names this second login of billing_app_dev_user in the configuration any more" in out
+    code, _, err = stack.golabs("up")
+    assert code == 1
+    assert "billing_app_dev_twin is not in the configuration any more" in err
+    assert "git pull" in err
