@@ -14,6 +14,7 @@ from golabs_infra.server import EmbeddedServer
 
 from ..support import home_in_memory, running_server, wipe
 from . import tools
+from .rotations import passphrase_given  # noqa: F401  (a fixture of all rotation tests)
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,14 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from golabs_infra import cli
+from golabs_infra import passphrase
 from golabs_infra.connections import connection_file
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.project import Project
 from golabs_infra.stack_editing import StackDocument
 
 from ..support import direct_engine, write_stack
+from . import proofs
 from .tools import migrate, with_admin
 
 PASSPHRASE = "correct horse battery"
@@ -28,19 +29,19 @@ SERVICES = ["billing", "order"]
 KINDS = ("migration", "app")
 
 
+@pytest.fixture
+def passphrase_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A passphrase in the environment, whose key is made in fewer rounds than Pulumi's: that saves a third of a second
+    for each command. Nothing is confirmed."""
+    monkeypatch.delenv("GOLABS_CONFIRM", raising=False)
+    monkeypatch.setattr(passphrase, "ITERATIONS", 1000)
+    for name, phrase in PHRASE.items():
+        monkeypatch.setenv(name, phrase)
+
+
 @dataclass
-class Stack:
+class Stack(proofs.Stack):
     """An environment that was provisioned and migrated, and `golabs` on it with the direct engine."""
-
-    project: Project
-    server: Endpoint
-    admin: Endpoint
-    environment: str
-    capture: pytest.CaptureFixture[str]
-
-    @property
-    def database(self) -> str:
-        return f"go-labs-{self.environment}"
 
     @property
     def file_text(self) -> str:
@@ -54,15 +55,8 @@ class Stack:
 
     def golabs(self, command: str, *words: str) -> tuple[int, str, str]:
         """Runs the command; gives its exit code, standard output and standard error."""
-        self.capture.readouterr()
         engine = ["--engine", "direct"] if command in ("rotate", "up", "export", "retire", "preview") else []
-        with pytest.raises(SystemExit) as ended:
-            cli.main(["--project", str(self.project.root), command, self.environment, *words, *engine])
-        shown = self.capture.readouterr()
-        code = ended.value.code
-        assert isinstance(code, int)
-        assert "Traceback" not in shown.err
-        return code, shown.out, shown.err
+        return super().golabs(command, *words, *engine)
 
     def done(self, command: str, *words: str) -> str:
         """The same for what must succeed; gives what it printed."""

@@ -11,7 +11,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from golabs_infra import passphrase
 from golabs_infra.connecting import connect_admin
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.project import Project
@@ -24,13 +23,7 @@ from .killed import ITERATIONS, Killer
 from .rotations import KINDS, PHRASE, Stack, provision
 from .tools import answer, as_superuser, files
 
-
-@pytest.fixture(autouse=True)
-def _variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("GOLABS_CONFIRM", raising=False)
-    monkeypatch.setattr(passphrase, "ITERATIONS", 1000)
-    for name, phrase in PHRASE.items():
-        monkeypatch.setenv(name, phrase)
+pytestmark = pytest.mark.usefixtures("passphrase_given")
 
 
 @pytest.fixture

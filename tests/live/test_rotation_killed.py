@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import pytest
 
-from golabs_infra import passphrase
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.project import Project
 
@@ -25,11 +24,8 @@ def stack(
     server: Endpoint,
     project: Project,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    passphrase_given: None,
 ) -> Stack:
-    for name, phrase in PHRASE.items():
-        monkeypatch.setenv(name, phrase)
-    monkeypatch.setattr(passphrase, "ITERATIONS", 1000)
     return provision(project, server, "dev", capsys, secrets=request.param == "with secrets")
 
 
@@ -70,10 +66,14 @@ def kill_everywhere(killer: Killer, stack: Stack, option: str, check: Callable[[
 
 
 @pytest.mark.parametrize("option", POINTS)
-def test_whatever_is_killed_a_login_of_the_connection_file_works(stack: Stack, option: str) -> None:
+def test_whatever_is_killed_a_login_of_the_connection_file_works(
+    stack: Stack, option: str, pytestconfig: pytest.Config
+) -> None:
     with Killer(stack.project, {**PHRASE, ITERATIONS: "1000"}) as killer:
         killed = kill_everywhere(killer, stack, option, assert_settled)
-    sys.stdout.write("\n".join([f"rotate billing {option}", *killed, ""]))
+    if pytestconfig.get_verbosity() > 0:
+        with stack.capture.disabled():
+            sys.stdout.write("\n".join([f"killed: rotate billing {option}", *killed, ""]))
     assert len(killed) >= POINTS[option]
     prepare(stack, "")
     assert stack.is_proven()

@@ -9,21 +9,14 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from golabs_infra import passphrase
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.project import Project
 
 from .catalog import snapshot
-from .rotations import KINDS, PHRASE, Stack, provision
+from .rotations import KINDS, Stack, provision
 from .tools import answer, as_superuser
 
-
-@pytest.fixture(autouse=True)
-def _variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("GOLABS_CONFIRM", raising=False)
-    monkeypatch.setattr(passphrase, "ITERATIONS", 1000)
-    for name, phrase in PHRASE.items():
-        monkeypatch.setenv(name, phrase)
+pytestmark = pytest.mark.usefixtures("passphrase_given")
 
 
 @pytest.fixture(params=["superuser, secret config", "least privileged, connection file"])
