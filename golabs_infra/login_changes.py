@@ -98,7 +98,7 @@ class LoginChanger:
             answer = try_login(self.endpoint, self.settings.database, user, password)
             if answer is LoginAnswer.WRONG_PASSWORD:
                 raise ApplyError(
-                    f"the server refuses the new password of {user}, which it has just taken",
+                    f"the server refuses the password of {user}, although it has stored this one",
                     where=f"{self.endpoint.address}/{self.settings.database}",
                     mend="see its log: pg_hba.conf may ask for another method than scram-sha-256, or the user's rights to "
                     "log in have changed",

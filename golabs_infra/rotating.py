@@ -18,7 +18,7 @@ from .account import Account, confirmed_by_variable, typed
 from .applying import LOCK_TIMEOUT_S
 from .console import Screen
 from .errors import ApplyError, GolabsError
-from .identity import note_identity
+from .identity import note_identity, recall_identity
 from .interrupting import killed_is_interrupted
 from .login_changes import LoginChanger
 from .model import expand
@@ -79,9 +79,7 @@ class _Rotating:
             self._confirm(changed)
         self._change_server()
         self._prove()
-        after = self._records(changed.settings, {**self._old, **self._new})
-        project, environment = self._run.project, self._run.environment
-        self._files = connections.write_files(project, environment, after.values(), warn=self._screen.warning)
+        self._write_after(self._records(changed.settings, {**self._old, **self._new}))
         ended = self._end_sessions()
         self._conclude(ended)
 
@@ -244,6 +242,25 @@ class _Rotating:
             both = {**both, turn.service: connections.with_other(both[turn.service], turn.kind, turn.new_name, clear)}
         connections.write_files(self._run.project, self._run.environment, both.values())
 
+    def _write_after(self, records: Records) -> None:
+        project, environment = self._run.project, self._run.environment
+        try:
+            self._files = connections.write_files(project, environment, records.values(), warn=self._screen.warning)
+        except GolabsError as error:
+            raise GolabsError(
+                f"the server has what is new, and {error.what}; they have it beside the old one",
+                where=error.where,
+                mend=f"free space or mend permissions there, then: golabs up {environment}",
+            ) from error
+
+    def _note_second_logins(self) -> None:
+        """As users of ours, where an earlier run has provisioned the environment; a first `up` looks at all that is there."""
+        environment = self._run.environment
+        known = recall_identity(self._run.project, environment)
+        if known.system_identifier is not None:
+            users = known.users | {turn.new_name for turn in self._turns}
+            note_identity(self._run.project, environment, known.system_identifier, self._run.database, users)
+
     # ---- on the server
 
     def _to_converge(self) -> list[str]:
@@ -271,9 +288,8 @@ class _Rotating:
         typed(self._screen, changed.policy, changed.database, question, command)
 
     def _change_server(self) -> None:
-        settings, identifier = self._changer.settings, self._cluster.system_identifier
         try:
-            note_identity(self._run.project, settings.environment, identifier, settings.database, settings.users)
+            self._note_second_logins()
             self._account.change_logins(self._changer, self._to_converge(), self._new)
         except (GolabsError, KeyboardInterrupt) as error:
             if self._is_as_before():
@@ -297,11 +313,15 @@ class _Rotating:
     def _left_open(self, error: BaseException) -> GolabsError:
         told = error if isinstance(error, GolabsError) else GolabsError("interrupted")
         environment = self._run.environment
+        left = (
+            "whether the server has the new passwords. The connection files have both, so one of them works"
+            if self._new
+            else "whether the older login is closed; the newer one is good in any case"
+        )
         return ApplyError(
-            f"{told.what}; it is not known here whether the server has the new passwords. The connection files have both, "
-            "so one of them works",
+            f"{told.what}; it is not known here {left}",
             where=told.where,
-            mend=f"golabs up {environment} finds out, and writes the files; then run this again",
+            mend=f"golabs up {environment} settles it, and writes the files; then run this again",
         )
 
     def _prove(self) -> None:

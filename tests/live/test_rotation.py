@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,12 +13,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from golabs_infra import file_sets
 from golabs_infra.connecting import connect_admin
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.project import Project
 from golabs_infra.stack_editing import StackDocument
 
-from ..support import direct_engine
+from ..support import direct_engine, write_stack
 from .catalog import snapshot
 from .conftest import OwnServer
 from .killed import ITERATIONS, Killer
@@ -274,3 +277,43 @@ def test_an_export_after_a_kill_loses_no_password(stack: Stack) -> None:
     stack.done("up")
     assert len(stack.all_logins("billing", "app")) == 1
     assert stack.is_proven()
+
+
+def test_a_rotation_before_the_first_up_hides_nothing_from_it(
+    server: Endpoint, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A takeover looks at what is there, such as who gets in through PUBLIC: only once an up has run is that known."""
+    adopted = [
+        'CREATE DATABASE "go-labs-dev" TEMPLATE template0',
+        "CREATE ROLE reporting LOGIN PASSWORD 'reports-daily'",
+    ]
+    adopted += [f"CREATE ROLE billing_{kind}_dev_user LOGIN PASSWORD 'of-long-ago'" for kind in KINDS]
+    as_superuser(server, *adopted)
+    as_superuser(server, "CREATE SCHEMA reports AUTHORIZATION reporting", database="go-labs-dev")
+    write_stack(project, "dev", server, services=["billing"])
+    stack = Stack(project, server, server, "dev", capsys)
+    stack.done("rotate", "billing")
+    assert all(stack.works(stack.login("billing", kind)) for kind in KINDS)
+    code, _, err = stack.golabs("up")
+    assert code == 1
+    assert "get in through PUBLIC alone, which up closes" in err
+
+
+def test_a_full_disk_after_the_change_leaves_both_passwords(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = file_sets.prepare_private, [0]
+
+    def full(folder: Path, text: str, *, durable: bool = True) -> str:
+        calls[0] += 1
+        if calls[0] > 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(folder, text, durable=durable)
+
+    monkeypatch.setattr(file_sets, "prepare_private", full)
+    code, _, err = stack.golabs("rotate", "billing", "--user", "app")
+    assert code == 1
+    assert "the server has what is new" in err
+    assert "golabs up dev" in err
+    assert any(stack.works(login) for login in stack.all_logins("billing", "app"))
+    monkeypatch.undo()
+    direct_engine(stack.project, "dev").up()
+    assert stack.works(stack.login("billing", "app"))
