@@ -166,7 +166,10 @@ def _explained(error: psycopg.OperationalError, endpoint: Endpoint, database: st
     if about_tls := explain(str(error), said, endpoint, user):
         what, mend = about_tls
     elif "password authentication failed" in said:
-        what, mend = f"the server refuses the password of {user}", "pulumi config set --secret adminPassword"
+        what, mend = (
+            f"the server refuses the password of {user}",
+            "golabs set-password ENV --admin (or correct adminUser)",
+        )
     elif _NOT_UP.search(said):
         what, mend = f"PostgreSQL is not ready: {said}", "wait until it is, and run this again"
     elif said.startswith("terminating connection") or "closed the connection unexpectedly" in unquoted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -54,8 +55,8 @@ def names_in(folder: Path) -> list[str]:
 
 
 def _holds(path: Path, text: str) -> bool:
-    """Whether a file is there already, private and with this text."""
+    """Whether a file is there already, private and with this text. A link, or what is no file, is to be replaced."""
     try:
-        return path.stat().st_mode & 0o777 == 0o600 and path.read_bytes() == text.encode()
+        return path.lstat().st_mode == stat.S_IFREG | 0o600 and path.read_bytes() == text.encode()
     except FileNotFoundError:
         return False

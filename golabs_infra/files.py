@@ -83,4 +83,5 @@ def _replaceable(path: Path) -> os.stat_result | None:
 def remove_leftovers(folder: Path) -> None:
     """Removes the temporary files that a run which was killed has left in `folder`; they may hold secrets."""
     for leftover in folder.glob(f"{_PREFIX}*"):
-        leftover.unlink(missing_ok=True)
+        if not leftover.is_dir():  # which is nobody's leftover
+            leftover.unlink(missing_ok=True)

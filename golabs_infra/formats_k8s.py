@@ -60,7 +60,7 @@ def _secret(user: Credentials, certificates: Mapping[str, str]) -> str:
         "  labels:",
         "    app.kubernetes.io/managed-by: golabs-infra",
         f"    app.kubernetes.io/part-of: {_label(f'go-labs-{user.environment}')}",
-        f"    golabs-infra/service: '{_label(user.service)}'",
+        f"    golabs-infra/service: '{_label_value(user.service)}'",
         f"    golabs-infra/user: {user.kind}",
         f"    golabs-infra/environment: '{_label(user.environment)}'",
         f"type: {SECRET_TYPE}",
@@ -69,6 +69,11 @@ def _secret(user: Credentials, certificates: Mapping[str, str]) -> str:
         *(f"  {name}: {base64.b64encode(value.encode()).decode()}" for name, value in values.items()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _label_value(service: str) -> str:
+    """A service's name as a label's value, which may have underscores but not at its end; no other service has it."""
+    return f"{service}.0" if service.endswith("_") else service
 
 
 def _label(name: str) -> str:

@@ -6,6 +6,7 @@ Both are read line by line, which sets what they can hold. Sources: passwordFrom
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from .formats_login import Credentials, ExportFormat, heading, refuse_password, refuse_root_certificate
 
@@ -29,6 +30,19 @@ def render_pgpass(users: Iterable[Credentials]) -> dict[str, str]:
 
 
 def _password_lines(user: Credentials) -> list[str]:
+    """Also those of another login that is good for a while: whoever has its name in a configuration looks it up here.
+
+    Of two passwords that a login may have, libpq would take the first that stands here: only that of the connection file is.
+    """
+    others = {name: password for name, password in reversed(user.others) if name != user.username}
+    return [
+        line
+        for name, password in ((user.username, user.password), *others.items())
+        for line in _lines_of(replace(user, username=name, password=password))
+    ]
+
+
+def _lines_of(user: Credentials) -> list[str]:
     if "\n" in user.password or "\r" in user.password:
         raise refuse_password(
             user, ExportFormat.PGPASS, "has a line break in it, and a password file has one line for each"

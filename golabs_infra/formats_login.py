@@ -41,6 +41,8 @@ class Credentials:
     username: str
     password: str = field(repr=False)
     url: str = field(repr=False)
+    others: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Name and password of the logins that are good beside this one for a while."""
 
     @property
     def is_socket(self) -> bool:
@@ -58,7 +60,7 @@ Render = Callable[[Iterable[Credentials]], dict[str, str]]
 
 
 def credentials_of(record: Mapping[str, Any]) -> list[Credentials]:
-    """Both users of a record. Logins that are good beside them for a while (`others`) are left out."""
+    """Both users of a record, each with the logins that are good beside it for a while."""
     return [
         Credentials(
             environment=record["environment"],
@@ -73,6 +75,7 @@ def credentials_of(record: Mapping[str, Any]) -> list[Credentials]:
             username=record["users"][kind]["username"],
             password=str(record["users"][kind]["password"]),
             url=record["users"][kind]["url"],
+            others=tuple((each["username"], str(each["password"])) for each in record["users"][kind].get("others", ())),
         )
         for kind in USER_KINDS
     ]

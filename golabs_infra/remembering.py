@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -17,7 +17,7 @@ from . import connections
 from .adoption import Memory, is_outdated
 from .errors import ApplyError, GolabsError
 from .guarding import check_logins
-from .identity import recall_identity
+from .identity import note_identity, recall_identity
 from .inspection import Cluster
 from .pending import recall_pending
 from .project import Project
@@ -79,6 +79,14 @@ def check_up_to_date(run: Run, remembered: Remembered, cluster: Cluster) -> None
             where=run.endpoint.address,
             mend=f"golabs up {run.environment}",
         )
+
+
+def note_second_logins(run: Run, users: Iterable[str]) -> None:
+    """As users of ours, where an earlier run has provisioned the environment; a first `up` looks at all that is there."""
+    known = recall_identity(run.project, run.environment)
+    if known.system_identifier is not None:
+        managed = known.users.union(users)
+        note_identity(run.project, run.environment, known.system_identifier, run.database, managed)
 
 
 @contextmanager

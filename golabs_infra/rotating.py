@@ -18,17 +18,16 @@ from .account import Account, confirmed_by_variable, typed
 from .applying import LOCK_TIMEOUT_S
 from .console import Screen
 from .errors import ApplyError, GolabsError
-from .identity import note_identity, recall_identity
 from .interrupting import killed_is_interrupted
 from .login_changes import LoginChanger
 from .model import expand
-from .names import Login, UserKind, parse_user_name
-from .password_commands import set_password
+from .names import Login, UserKind
 from .passwords import generate
 from .policy import CONFIRMATION_VARIABLE
-from .remembering import Remembered, alone, check_up_to_date, remember
-from .rotation import Rotation, Turn, Way
+from .remembering import Remembered, alone, check_up_to_date, note_second_logins, remember
+from .rotation import Rotation, Turn, Way, known_or_anew
 from .runs import Run
+from .script import write_scripts
 from .sessions import in_words
 from .settings import Settings
 from .stack_editing import StackDocument
@@ -137,17 +136,11 @@ class _Rotating:
                 f"the password of {some(unknown)} is not known here, or not the one that it has now, so that the connection "
                 "file would not be whole; nothing was changed",
                 where=self._run.settings.source,
-                mend=self._mend_unknown(unknown),
+                mend=known_or_anew(unknown),
             )
         if self._asked.way is Way.FINISH:
             self._changer.log_in({turn.new_name: self._old[turn.new_name] for turn in turns})
             self._check_unused()
-
-    def _mend_unknown(self, users: list[str]) -> str:
-        parts = [found for user in users if (found := parse_user_name(user)) is not None]
-        given = some([set_password(each.environment, f"passwords.{each.service}.{each.key}") for each in parts])
-        anew = some(sorted({f"golabs rotate {each.environment} {each.service}" for each in parts}))
-        return f"give it: {given}; or have both of the service's users get new ones, at once: {anew}"
 
     def _check_unused(self) -> None:
         sessions = self._changer.sessions([turn.old_name for turn in self._turns])
@@ -246,20 +239,13 @@ class _Rotating:
         project, environment = self._run.project, self._run.environment
         try:
             self._files = connections.write_files(project, environment, records.values(), warn=self._screen.warning)
+            write_scripts(project, expand(self._changer.settings))
         except GolabsError as error:
             raise GolabsError(
                 f"the server has what is new, and {error.what}; they have it beside the old one",
                 where=error.where,
                 mend=f"free space or mend permissions there, then: golabs up {environment}",
             ) from error
-
-    def _note_second_logins(self) -> None:
-        """As users of ours, where an earlier run has provisioned the environment; a first `up` looks at all that is there."""
-        environment = self._run.environment
-        known = recall_identity(self._run.project, environment)
-        if known.system_identifier is not None:
-            users = known.users | {turn.new_name for turn in self._turns}
-            note_identity(self._run.project, environment, known.system_identifier, self._run.database, users)
 
     # ---- on the server
 
@@ -289,7 +275,7 @@ class _Rotating:
 
     def _change_server(self) -> None:
         try:
-            self._note_second_logins()
+            note_second_logins(self._run, [turn.new_name for turn in self._turns])
             self._account.change_logins(self._changer, self._to_converge(), self._new)
         except (GolabsError, KeyboardInterrupt) as error:
             if self._is_as_before():

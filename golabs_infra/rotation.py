@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .errors import GolabsError, UsageError
-from .names import USER_KINDS, Login, UserKind, login_name, other_login, password_key
+from .names import USER_KINDS, Login, UserKind, login_name, other_login, parse_user_name, password_key
+from .password_commands import set_password
 from .settings import Settings
 from .stackfile import NAMESPACE
+from .wording import some
 
 
 class Way(Enum):
@@ -126,3 +128,11 @@ class Rotation:
                     yield Turn(environment, service, kind, newest, other, (newest, other))
                 elif under_way or login_name(service, kind, environment, other) in unfinished:
                     yield Turn(environment, service, kind, other, newest, (newest,))
+
+
+def known_or_anew(users: Collection[str]) -> str:
+    """What to do about users whose password is not known: give each, or set new ones of the whole service."""
+    parts = [found for user in users if (found := parse_user_name(user)) is not None]
+    given = some([set_password(each.environment, f"passwords.{each.service}.{each.key}") for each in parts])
+    anew = some(sorted({f"golabs rotate {each.environment} {each.service}" for each in parts}))
+    return f"give it: {given}; or have both of the service's users get new ones, at once: {anew}"

@@ -74,16 +74,16 @@ class Stored:
 def place_of(file: StackFile, service: str, user: str | None) -> Place:
     """The place of a user's password: `app`, `migration`, or its whole name, which needs no service before it.
 
-    Raises UsageError, which never repeats what was given as USER: people write the password itself there.
+    Raises UsageError, which never repeats what was given: people write the password itself there.
     """
     whole = parse_user_name(service if user is None else user)
+    named = whole.service if user is None and whole else service
+    _check_service(file, named)
     if user is None and whole is None:
         raise UsageError(
             "name the user whose password it is",
-            mend=f"golabs set-password {file.environment} {service} {' or '.join(USER_KINDS)}",
+            mend=f"golabs set-password {file.environment} SERVICE {' or '.join(USER_KINDS)}",
         )
-    named = whole.service if user is None and whole else service
-    _check_service(file, named)
     if whole is not None and (whole.service, whole.environment) == (named, file.environment):
         return _open_place(file, whole)
     if whole is not None:
@@ -133,7 +133,7 @@ def _check_service(file: StackFile, service: str) -> None:
         return
     near = difflib.get_close_matches(service, names, n=1, cutoff=0.5)
     raise UsageError(
-        f"there is no service {service!r}" + (f"; the nearest one is {near[0]!r}" if near else ""),
+        "there is no such service" + (f"; the nearest one is {near[0]!r}" if near else ""),
         where=file.path.name,
         mend=f"name one of {', '.join(names)}" if names else "add it to services first",
     )
@@ -153,6 +153,13 @@ def password_of(given: bytes) -> SecretStr:
             mend=f"{again}, in UTF-8",
         ) from None
     text = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+    if text.startswith("\ufeff") or text.endswith("\r"):
+        sign = "begins with a byte order mark" if text.startswith("\ufeff") else "ends with a carriage return"
+        raise UsageError(
+            f"it {sign}, which nobody sees",
+            where="password",
+            mend=f"{again}; one that does have it is taken by: pulumi config set --secret --path KEY <FILE",
+        )
     if not text:
         raise UsageError("it is empty", where="password", mend=again)
     if "\0" in text:

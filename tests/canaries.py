@@ -1,65 +1,57 @@
 """Looks for secrets wherever they could have got to: in texts, files and processes, also as other programs write them.
 
-A canary is a password with characters that quoting changes, so that it is looked for as it is, and percent-encoded, with
-JSON's, SQL's and YAML's quotes, in hexadecimal and in base64. What is looked for must be found where it has to be: that shows
-that the search works.
+A canary is a password with characters that quoting changes, around a core of letters and digits that no quoting does. So its
+core is found however a program quotes the rest, and is looked for in hexadecimal, base64 and UTF-16 besides. What is looked for
+must be found where it has to be: that shows that the search works.
 """
 
 from __future__ import annotations
 
 import base64
-import json
 import os
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote, quote_plus
 
 _SHORTEST = 12
 """Fewer characters would be found by chance."""
 
 
+def core(secret: str) -> str:
+    """The longest part of a secret that every quoting leaves as it is: ASCII letters, digits, and `-._`."""
+    return max(re.findall(r"[A-Za-z0-9._-]+", secret), key=len, default="")
+
+
 def spellings(secret: str) -> dict[str, bytes]:
-    """How a secret may be written down, each with a name; alike ones once."""
-    raw = secret.encode()
+    """How a secret's core may be written down, each with a name; alike ones once."""
+    raw = core(secret).encode()
     found = {
-        "clear": raw,
-        "JSON": json.dumps(secret)[1:-1].encode(),
-        "URL": quote(secret, safe="").encode(),
-        "form": quote_plus(secret).encode(),
-        "SQL": secret.replace("'", "''").encode(),
-        "SQL with backslashes": secret.replace("\\", "\\\\").replace("'", "''").encode(),
-        "shell": secret.replace("'", "'\"'\"'").encode(),
+        "quoted in whatever way": raw,
         "hexadecimal": raw.hex().encode(),
-        "properties": "".join(map(_in_properties, secret)).encode(),
-        "UTF-16": secret.encode("utf-16-le"),
+        "hexadecimal, upper case": raw.hex().upper().encode(),
+        "UTF-16": raw.decode().encode("utf-16-le"),
     }
     for shift in range(3):  # where a text begins in base64 decides how all of it is written
         body = base64.b64encode(b"\0" * shift + raw)
         inner = body[4 if shift else 0 : len(body) // 4 * 4 - 4]
         found[f"base64 at {shift}"] = inner
+        found[f"base64 for URLs at {shift}"] = inner.replace(b"+", b"-").replace(b"/", b"_")
     unique: dict[bytes, str] = {}
     for name, text in found.items():
         unique.setdefault(text, name)
     return {name: text for text, name in unique.items()}
 
 
-def _in_properties(character: str) -> str:
-    """As java.util.Properties reads it."""
-    if character == "\\":
-        return "\\\\"
-    return character if character.isascii() else f"\\u{ord(character):04x}"
-
-
 class Search:
     """A search for named secrets."""
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
-        assert all(len(secret) >= _SHORTEST for secret in secrets.values()), "too short to be looked for"
+        assert all(len(core(secret)) >= _SHORTEST for secret in secrets.values()), "too short a core to be looked for"
         self._wanted = {
             (name, spelling): text for name, secret in secrets.items() for spelling, text in spellings(secret).items()
         }
@@ -94,45 +86,85 @@ class Search:
 
 @dataclass
 class Seen:
-    """What was seen of processes: each program whose arguments, or environment, held a secret, and which."""
+    """What was seen while commands ran: arguments and environment of processes, by program, and files of some folders.
 
-    arguments: dict[str, set[str]] = field(default_factory=dict)
-    environment: dict[str, set[str]] = field(default_factory=dict)
+    All of it is kept, and searched at the end: a secret that a command makes is known only after it.
+    """
+
+    arguments: dict[str, set[bytes]] = field(default_factory=dict)
+    environments: dict[str, set[bytes]] = field(default_factory=dict)
+    files: dict[str, set[bytes]] = field(default_factory=dict)
     looks: int = 0
+
+    def found(self, search: Search, what: Mapping[str, set[bytes]]) -> dict[str, set[str]]:
+        """The programs, or files, in whose contents a secret is, and which."""
+        names = {where: set().union(*map(search.names_in, contents)) for where, contents in what.items() if contents}
+        return {where: held for where, held in names.items() if held}
 
 
 @contextmanager
-def watched(search: Search, mark: str) -> Iterator[Seen]:
-    """Looks at all processes whose environment holds a mark, as often as it can, as long as the block lasts."""
+def watched(mark: str, *folders: Path) -> Iterator[Seen]:
+    """Looks at all processes that we have started, or whose environment holds a mark, and at all files of some folders, as
+    often as it can, as long as the block lasts."""
     seen, over = Seen(), threading.Event()
 
     def look() -> None:
         while not over.is_set():
             seen.looks += 1
-            for process in Path("/proc").glob("[0-9]*"):
-                _look_at(process, search, mark.encode(), seen)
+            for process in _processes(mark.encode()):
+                _look_at(process, seen)
+            for folder in folders:
+                _look_into(folder, seen)
 
-    thread = threading.Thread(target=look)
-    thread.start()
+    threads = [threading.Thread(target=look)]
+    for thread in threads:
+        thread.start()
     try:
         yield seen
     finally:
         over.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
 
 
-def _look_at(process: Path, search: Search, mark: bytes, seen: Seen) -> None:
+def _processes(mark: bytes) -> list[Path]:
+    """Those that descend from this one, whatever is in their environment, and those that bear the mark."""
+    parents: dict[int, int] = {}
+    marked: set[int] = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(process.name)] = int(
+                (process / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
+            )
+            if mark in (process / "environ").read_bytes():
+                marked.add(int(process.name))
+        except OSError:  # it has ended, or is somebody else's
+            continue
+    found = []
+    for number in parents:
+        above = number
+        while above in parents and above not in marked and above != os.getpid():
+            above = parents[above]
+        if number != os.getpid() and above in (marked | {os.getpid()}):
+            found.append(Path(f"/proc/{number}"))
+    return found
+
+
+def _look_at(process: Path, seen: Seen) -> None:
     try:
-        environment = (process / "environ").read_bytes()
-        if mark not in environment:
-            return
-        arguments = (process / "cmdline").read_bytes()
         name = Path(os.readlink(process / "exe")).name
-    except OSError:  # it has ended, or is somebody else's
+        arguments, environment = ((process / part).read_bytes() for part in ("cmdline", "environ"))
+    except OSError:
         return
-    for content, found in ((arguments, seen.arguments), (environment, seen.environment)):
-        if names := search.names_in(content):
-            found.setdefault(name, set()).update(names)
+    seen.arguments.setdefault(name, set()).add(arguments)
+    seen.environments.setdefault(name, set()).add(environment)
+
+
+def _look_into(folder: Path, seen: Seen) -> None:
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            if path.is_file():
+                seen.files.setdefault(str(path.relative_to(folder)), set()).add(path.read_bytes())
 
 
 @dataclass(frozen=True)

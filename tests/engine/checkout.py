@@ -31,7 +31,7 @@ from golabs_infra.toolchain import Toolchain, pulumi_variables
 
 from ..support import REPOSITORY
 
-PASSPHRASE = "the ring's own passphrase: it's \"quoted\" & long"
+PASSPHRASE = "the ring's own passphrase Kq7mZ2vX9bT4wR8n: it's \"quoted\" & long"
 TIMEOUT_S = 180
 SERVICES = ("billing", "catalog", "order")
 

@@ -20,7 +20,7 @@ from ..support import running_server
 from .checkout import PASSPHRASE, Checkout, Ran
 from .database import execute
 
-LEGACY = 'it\'s "ödd" 100% & $HOME\\n :@/?#=;`x` 2026'
+LEGACY = 'it\'s "ödd" Vb5nQ8xL2kW7jF4t 100% & $HOME\\n :@/?#=;`x` 2026'
 MARK = "PULUMI_CONFIG_PASSPHRASE="
 DEBUGGING = ("--logtostderr", "-v=8", "--debug", "--diff")
 
@@ -60,7 +60,7 @@ def test_secrets_are_found_where_they_have_to_be_and_nowhere_else(
     checkout.init("dev")
     checkout.point_at("dev", endpoint)
     printed: list[Ran] = []
-    with watched(Search(secrets), MARK) as seen:
+    with watched(MARK, temporary) as seen:
         for kind in ("migration", "app"):
             words = ("set-password", "dev", "billing", kind)
             printed.append(checkout.golabs(*words, typed=f"{LEGACY}\n", variables=variables))
@@ -120,7 +120,10 @@ def test_secrets_are_found_where_they_have_to_be_and_nowhere_else(
     assert not set(found) & set(tracked.split("\n"))
 
     assert seen.looks > 50
-    assert seen.arguments == {}
-    assert "passphrase" in seen.environment["pulumi"]
-    with_passwords = {name for name, names in seen.environment.items() if names - {"passphrase"}}
-    assert all(name.startswith("python") for name in with_passwords), seen.environment
+    assert seen.found(search, seen.arguments) == {}
+    assert seen.found(search, seen.files) == {}
+    environment = seen.found(search, seen.environments)
+    assert "passphrase" in environment["pulumi"]
+    with_passwords = {name for name, names in environment.items() if names - {"passphrase"}}
+    assert with_passwords, "Pulumi hands the program its configuration: the search must see it"
+    assert all(name.startswith("python") for name in with_passwords), environment

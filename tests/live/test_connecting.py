@@ -47,7 +47,7 @@ def test_nothing_listens(server: Endpoint, project: Project, host: str) -> None:
 def test_the_admins_password_is_wrong(server: Endpoint, project: Project, host: str) -> None:
     error = failure(project, replace(server, host=host, admin_password=SecretStr("no-such-password")))
     assert "refuses the password of postgres" in error.what
-    assert "adminPassword" in error.mend
+    assert "golabs set-password ENV --admin" in error.mend
 
 
 def test_the_admin_does_not_exist(server: Endpoint, project: Project) -> None:

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from golabs_infra import file_sets
+from golabs_infra import files as files_module
 from golabs_infra.connecting import connect_admin
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.project import Project
@@ -300,7 +301,7 @@ def test_a_rotation_before_the_first_up_hides_nothing_from_it(
 
 
 def test_a_full_disk_after_the_change_leaves_both_passwords(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, calls = file_sets.prepare_private, [0]
+    real, calls = files_module.prepare_private, [0]
 
     def full(folder: Path, text: str, *, durable: bool = True) -> str:
         calls[0] += 1

@@ -174,7 +174,17 @@ def test_the_login_is_the_one_of_the_record_and_older_ones_are_left_out(form: Ex
     if form is ExportFormat.K8S:
         text = "".join(value for document in yaml.safe_load_all(text) for value in data(document).values())
     assert "billing_app_tst_twin" in text
-    assert "older-one" not in text
+    # A password file is looked up by a login's name, so that a name which is still good must be found there.
+    assert ("older-one" in text) is (form is ExportFormat.PGPASS)
+
+
+def test_of_two_passwords_of_one_login_a_password_file_has_that_of_the_connection_file() -> None:
+    (record,) = records_of("billing")
+    user = record["users"]["app"]
+    killed = {**user, "others": [{"username": user["username"], "password": "about-to-be"}]}
+    text = "".join(render(ExportFormat.PGPASS, [{**record, "users": {**record["users"], "app": killed}}], {}).values())
+    assert "about-to-be" not in text
+    assert text.count(f":{user['username']}:") == 1
 
 
 # ---- what a form can't hold

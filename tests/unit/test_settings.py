@@ -212,7 +212,9 @@ def test_without_ssl_mode_only_loopback_goes_without_tls(host: str, mode: str) -
 
 @pytest.mark.parametrize("mode", ["disable", "require", "verify-ca", "verify-full"])
 def test_every_ssl_mode_that_all_clients_know_is_taken(mode: str) -> None:
-    endpoint = make_settings("dev", **on_host(sslMode=mode, sslRootCert="ca.pem" if "verify" in mode else None)).endpoint
+    endpoint = make_settings(
+        "dev", **on_host(sslMode=mode, sslRootCert="ca.pem" if "verify" in mode else None)
+    ).endpoint
     assert endpoint is not None
     assert endpoint.ssl_mode == mode
 
