@@ -18,6 +18,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+PAUSE_S = 0.003
+"""Between two looks at what runs, which has to get on with its work."""
+
 _SHORTEST = 12
 """Fewer characters would be found by chance."""
 
@@ -113,6 +116,7 @@ def watched(mark: str, *folders: Path) -> Iterator[Seen]:
             seen.looks += 1
             for process in _processes(mark.encode()):
                 _look_at(process, seen)
+            over.wait(PAUSE_S)
             for folder in folders:
                 _look_into(folder, seen)
 

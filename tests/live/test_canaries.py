@@ -25,7 +25,7 @@ from golabs_infra.passwords import random_salt, scram_verifier
 from golabs_infra.project import Project
 from golabs_infra.stack_editing import StackDocument
 
-from ..canaries import Printed, Search, Seen, assert_nothing_printed, run_golabs, watched
+from ..canaries import PAUSE_S, Printed, Search, Seen, assert_nothing_printed, run_golabs, watched
 from ..matrix.servers import UnavailableError, programs_of
 from ..support import REPOSITORY, home_in_memory, make_project, running_server, write_stack
 from .tools import as_superuser, with_admin
@@ -104,6 +104,7 @@ def sessions_watched(endpoint: Endpoint, statements: list[bytes]) -> Iterator[No
                     "SELECT concat_ws(' ', usename, application_name, query) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
                 )
                 statements.extend(text.encode() for (text,) in rows)
+                over.wait(PAUSE_S)
 
     thread = threading.Thread(target=look)
     thread.start()
