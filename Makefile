@@ -9,7 +9,7 @@ WORKERS ?= --numprocesses 2 --dist loadfile  # each starts servers of its own; e
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help up test matrix lint bench down clean
+.PHONY: help up test matrix faults lint bench down clean
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -23,6 +23,9 @@ test: $(DEVELOPMENT) ## set up, then run every test that can run here
 
 matrix: $(DEVELOPMENT) ## test PostgreSQL 13 to 18, both kinds of admin, both engines; about a quarter of an hour
 	$(BIN)/python -m pytest tests/matrix --matrix $(PYTEST_ARGS)
+
+faults: $(DEVELOPMENT) ## cause every fault (kills, lost servers, full disks), and write the table of docs/faults.md
+	$(BIN)/python -m pytest $(WORKERS) tests/faults tests/engine/test_faults_*.py --faults --faults-report docs/faults.md $(PYTEST_ARGS)
 
 lint: $(DEVELOPMENT) ## ruff and mypy
 	$(BIN)/python -m ruff check .

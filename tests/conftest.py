@@ -16,6 +16,7 @@ from golabs_infra.project import Project
 from golabs_infra.toolchain import find_toolchain
 
 from .browser.chromium import chromium_version
+from .faults import ledger
 from .matrix.summary import summarize
 from .support import REPOSITORY, home_in_memory, make_project, running_server, wipe
 from .tls import encrypted, tls, tls_admin, tls_keys  # noqa: F401 - fixtures
@@ -34,6 +35,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("matrix of PostgreSQL versions, admins and engines")
     group.addoption("--matrix", action="store_true", help="run all of it, not only what every run does, and print it")
     group.addoption("--matrix-report", metavar="FILE", help="write its table to a file too")
+    group = parser.getgroup("faults: killed runs, lost servers, full disks")
+    group.addoption("--faults", action="store_true", help="cause all of them, not only what every run does")
+    group.addoption("--faults-report", metavar="FILE", help="put the table between its marks in a Markdown file")
 
 
 @pytest.fixture(scope="session")
@@ -56,10 +60,17 @@ def project(tmp_path: Path) -> Project:
     return make_project(tmp_path / "project")
 
 
+@pytest.fixture
+def faults(request: pytest.FixtureRequest) -> ledger.Faults:
+    """Takes down the faults that a test has caused, once it has asserted what must hold."""
+    return ledger.Faults(request.node)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """The lines that tell on which versions of PostgreSQL tests ran, and whether they had the real Pulumi CLI and a
     browser."""
     summarize(terminalreporter, config)
+    ledger.summarize(terminalreporter, config)
     terminalreporter.write_line(f"real Pulumi engine: {_account(terminalreporter, 'engine', _pulumi_version)}")
     terminalreporter.write_line(f"browser: {_account(terminalreporter, 'browser', chromium_version)}")
 
