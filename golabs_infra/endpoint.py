@@ -40,7 +40,7 @@ class Endpoint:
 
 def is_loopback(host: str) -> bool:
     """Whether a host can only be this machine: localhost, 127.0.0.0/8, ::1, or a socket folder."""
-    if host.lower() == "localhost" or host.startswith("/"):
+    if host.lower().removesuffix(".") == "localhost" or host.startswith("/"):
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -14,7 +14,7 @@ from .authority import TABLE_KINDS
 from .config_keys import ServiceSettings
 from .evidence import Evidence
 from .model import PUBLIC, Desired, Role, ServiceModel, expand
-from .names import EXTENSIONS_SCHEMA, login_name, parse_user_name, service_name_problem
+from .names import login_name, parse_user_name, service_name_problem
 from .settings import Settings
 
 SYSTEM_SCHEMAS = frozenset({"pg_catalog", "information_schema"})
@@ -106,11 +106,6 @@ class Expectation:
             for service in self._services.values()
             for entry in service.default_privileges
         }
-
-    @cached_property
-    def shared_schemas(self) -> frozenset[str]:
-        """Schemas that all users meet: public, and that of extensions where there is one."""
-        return frozenset({"public", *(schema.name for schema in self.desired.database.schemas)} | {EXTENSIONS_SCHEMA})
 
 
 def entered_schemas(evidence: Evidence, expectation: Expectation) -> frozenset[str]:

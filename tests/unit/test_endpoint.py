@@ -22,7 +22,8 @@ def test_an_address_is_host_and_port_with_brackets_around_ipv6(host: str, addres
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost", "LocalHost", "127.0.0.1", "127.1.2.3", "::1", "0:0:0:0:0:0:0:1", "/var/run/postgresql"]
+    "host",
+    ["localhost", "LocalHost", "localhost.", "127.0.0.1", "127.1.2.3", "::1", "0:0:0:0:0:0:0:1", "/var/run/postgresql"],
 )
 def test_loopback_hosts_can_only_be_this_machine(host: str) -> None:
     assert is_loopback(host)
