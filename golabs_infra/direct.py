@@ -31,10 +31,10 @@ from .guarding import check_destroy, check_losses, check_reset
 from .identity import forget_identity, note_identity, recall_identity
 from .inspection import Cluster, Live, PasswordProver, read_cluster, read_live, read_ties
 from .model import Desired, expand
-from .names import parse_user_name, rebuilt_name
+from .names import rebuilt_name
 from .passwords import generate, random_salt, scram_verifier
 from .pending import forget_pending, note_pending, recall_pending
-from .plan import plan, plan_database, plan_destroy, plan_rebuild, plan_release, service_of
+from .plan import leaving_users, plan, plan_database, plan_destroy, plan_rebuild, plan_release, service_of
 from .project import Project
 from .proofs import note_proofs, proof, recall_proofs
 from .rights import check_drop, check_rebuild, tie_faults, whereabouts
@@ -277,7 +277,7 @@ class DirectEngine:
             self._check_removed(admin, self._cluster(admin), removed)
 
     def _check_removed(self, admin: psycopg.Connection[Any], cluster: Cluster, removed: tuple[str, ...]) -> None:
-        users = [name for name in cluster.roles if (parts := parse_user_name(name)) and parts.service in removed]
+        users = leaving_users(cluster, removed)
         if users and (faults := tie_faults(cluster, read_ties(admin, self.settings.database, users))):
             raise AdoptionError(faults, where=whereabouts(cluster, self.endpoint))
 

@@ -53,7 +53,7 @@ def plan(
     `verifiers` holds the users whose password is to be set: every new one, and those that have another; None stands
     for a verifier that is not known, in a plan that is only to be shown.
     """
-    leaving = _leaving(live, removed)
+    leaving = leaving_users(live.cluster, removed)
     inside = [
         *_database_owner(desired, live),
         *_schemas(desired, live),
@@ -145,7 +145,7 @@ def plan_rebuild(desired: Desired, live: Live) -> tuple[list[Change], list[Chang
 def plan_release(desired: Desired, live: Live, removed: tuple[str, ...]) -> list[Change]:
     """Empties removed services for an engine that drops their schemas and users itself: those it finds, the schemas the
     admin's now, and nothing that the users own or were granted, by whomever, keeps them from being dropped."""
-    leaving = _leaving(live, removed)
+    leaving = leaving_users(live.cluster, removed)
     taken_back = list(_taken_back(desired, live, leaving))
     owners = _owners_to_borrow(desired, live, taken_back)
     return [
@@ -254,9 +254,9 @@ def _default_privileges(desired: Desired, live: Live) -> Iterator[Change]:
             yield GrantDefaultPrivileges(entry)
 
 
-def _leaving(live: Live, removed: tuple[str, ...]) -> dict[str, UserName]:
-    """The users of services that are to be dropped."""
-    return {name: parts for name in live.cluster.roles if (parts := parse_user_name(name)) and parts.service in removed}
+def leaving_users(cluster: Cluster, removed: Collection[str]) -> dict[str, UserName]:
+    """The users on the server of services that are to be dropped, each with what its name says."""
+    return {name: parts for name in cluster.roles if (parts := parse_user_name(name)) and parts.service in removed}
 
 
 def _taken_back(desired: Desired, live: Live, leaving: Collection[str]) -> Iterator[Change]:
