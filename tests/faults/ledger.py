@@ -16,7 +16,7 @@ import pytest
 RECORDED = "fault"
 """The property by which a test's report tells one fault."""
 BEGIN, END = "<!-- faults: begin -->\n", "<!-- faults: end -->\n"
-EVERY_RUN = 5
+EVERY_RUN = 3
 """How many points of a series are in every run; `--faults` has all of them."""
 
 
