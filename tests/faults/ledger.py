@@ -42,11 +42,11 @@ class Faults:
         self._node.user_properties.append((RECORDED, json.dumps(asdict(fault))))
 
 
-def points(config: pytest.Config, number: int) -> list[int]:
-    """Which of so many points a run takes, from 0: all with `--faults`, else a few from the first to the last."""
-    if config.getoption("--faults") or number <= EVERY_RUN:
+def points(config: pytest.Config, number: int, few: int = EVERY_RUN) -> list[int]:
+    """Which of so many points a run takes, from 0: all with `--faults`, else a few, spread from the first to the last."""
+    if config.getoption("--faults") or number <= few:
         return list(range(number))
-    return sorted({round(at * (number - 1) / (EVERY_RUN - 1)) for at in range(EVERY_RUN)})
+    return [round((at + 0.5) * number / few - 0.5) for at in range(few)]
 
 
 def table(faults: Iterable[Fault]) -> str:
