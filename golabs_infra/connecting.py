@@ -32,6 +32,27 @@ _SAID = re.compile(r"(?:FATAL:\s+|(?:\A|failed: )\S+: {2,})(.*)")
 """What the server said, after its word for how bad that is. The word may be of any language; two spaces follow it."""
 
 
+_UNHEARD = (
+    (
+        ("Connection refused", "No such file"),
+        ("no PostgreSQL answers there", "start it, or correct host and port (systemctl status postgresql)"),
+    ),
+    (("resolve", "Name or service"), ("the host's name can't be resolved", "correct golabs-infra:host")),
+    (
+        ("expected authentication request", "invalid response to SSL negotiation"),
+        (
+            "something answers there that does not speak PostgreSQL's protocol",
+            "correct golabs-infra:host and golabs-infra:port",
+        ),
+    ),
+    (
+        ("timeout", "timed out"),
+        ("no answer within {timeout} s", "check the address, the network and the firewall"),
+    ),
+)
+"""What libpq says where no server has said anything: its words, what that means, and the mend."""
+
+
 class LoginAnswer(Enum):
     """What the server said to a user's login."""
 
@@ -183,12 +204,10 @@ def _explained(error: psycopg.OperationalError, endpoint: Endpoint, database: st
         what, mend = said, "somebody has closed it; to open it, as its owner: ALTER DATABASE ... ALLOW_CONNECTIONS true"
     elif said:
         what, mend = said, "check host, port, adminUser and adminDatabase in the stack's configuration"
-    elif "Connection refused" in unquoted or "No such file" in unquoted:
-        what, mend = "no PostgreSQL answers there", "start it, or correct host and port (systemctl status postgresql)"
-    elif "resolve" in unquoted or "Name or service" in unquoted:
-        what, mend = "the host's name can't be resolved", "correct golabs-infra:host"
-    elif "timeout" in unquoted or "timed out" in unquoted:
-        what, mend = f"no answer within {CONNECT_TIMEOUT_S} s", "check the address, the network and the firewall"
     else:
-        what, mend = reason, "check host, port, adminUser and adminDatabase in the stack's configuration"
+        what, mend = next(
+            (told for words, told in _UNHEARD if any(word in unquoted for word in words)),
+            (reason, "check host, port, adminUser and adminDatabase in the stack's configuration"),
+        )
+        what = what.replace("{timeout}", str(CONNECT_TIMEOUT_S))
     return ServerConnectionError(what, where=f"{user}@{endpoint.address}/{database}", mend=mend)

@@ -62,6 +62,7 @@ def check_drop(
 
     `sessions` are those on the database, `ties` what keeps users from being dropped: other databases mostly.
     """
+    check_server(endpoint, cluster)
     faults = [] if (lack := unadministered(cluster, users)) is None else [lack]
     if users and not (cluster.superuser or cluster.create_role):
         faults.append(_lacking(cluster, ["CREATEROLE"]))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from contextlib import closing
 from dataclasses import replace
 from types import SimpleNamespace
@@ -34,9 +33,8 @@ from golabs_infra.errors import ServerConnectionError
 from golabs_infra.probing import Probed, SessionFacts, probe
 from golabs_infra.project import Project
 from golabs_infra.scratch import read_relations
-from golabs_infra.server import EmbeddedServer
 
-from ..support import free_port, home_in_memory, make_project, running_server
+from ..support import free_port
 from . import tools
 from .catalog import row_versions, snapshot
 from .tools import DATABASE, SERVICES
@@ -720,24 +718,6 @@ def test_an_admin_who_is_thrown_out_before_anything_is_made_is_one_error(
     with pytest.raises(ServerConnectionError, match="could not be looked at"):
         probe(provisioned, desired, passwords(project), seen, scratch=True)
     assert scratch_tables(provisioned) == []
-
-
-@pytest.fixture(scope="module")
-def standby(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Endpoint, Project]]:
-    """A server in recovery with a provisioned and migrated tst in it, and its project."""
-    project = make_project(tmp_path_factory.mktemp("project"))
-    with (
-        home_in_memory(tmp_path_factory.mktemp("standby")) as home,
-        running_server(home, settings={"hot_standby": "on"}) as endpoint,
-    ):
-        tools.engine(project, endpoint).up()
-        tools.migrate(project)
-        server = EmbeddedServer(home, port=endpoint.port)
-        data = server.stop().data_directory
-        (data / "standby.signal").touch()
-        shutil.chown(data / "standby.signal", data.stat().st_uid, data.stat().st_gid)
-        server.start()
-        yield endpoint, project
 
 
 def test_a_standby_is_tried_as_far_as_reading_goes(standby: tuple[Endpoint, Project]) -> None:
