@@ -11,6 +11,7 @@ import typer
 
 from .engines import EngineChoice
 from .errors import UsageError
+from .names import environment_name_problem
 from .project import Project, find_project
 from .runs import Run
 
@@ -45,7 +46,9 @@ class Invocation:
             raise
 
     def run(self, environment: str, engine: EngineChoice, *, asks_cli: bool = False) -> Run:
-        """The command's view of an environment."""
+        """The command's view of an environment. Raises UsageError where nothing can be called so."""
+        if problem := environment_name_problem(environment):
+            raise UsageError(problem[0], where="ENV", mend=problem[1])
         return Run(self.project, environment, engine, os.environ, asks_cli)
 
 

@@ -22,6 +22,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+_ENDLESS = re.compile(r"\S{400,}")
+
 
 class GolabsError(Exception):
     """One readable message in three parts.
@@ -38,7 +40,12 @@ class GolabsError(Exception):
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{text}\n  mend: {self.mend}" if self.mend else text
+        return _readable(f"{text}\n  mend: {self.mend}" if self.mend else text)
+
+
+def _readable(text: str) -> str:
+    """The text with words cut that are longer than any name, path or statement's part: somebody's megabyte is no news."""
+    return _ENDLESS.sub(lambda word: f"{word[0][:80]}... ({len(word[0])} characters)", text)
 
 
 @dataclass(frozen=True, order=True)
