@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -19,6 +14,7 @@ from ..live import proofs, tools
 from ..live.catalog import snapshot
 from ..live.tools import with_admin
 from ..support import direct_engine, write_stack
+from .disks import full_disk, grow
 from .ledger import Faults
 from .outside import FAULTS, Outside, Scene
 
@@ -129,26 +125,6 @@ def test_a_replica_is_looked_at_and_never_changed(
 # ---- full disks
 
 
-@contextmanager
-def full_disk(folder: Path, size: str) -> Iterator[None]:
-    """A file system of a few pages in the place of a folder, with what is in the folder as far as it fits."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a file system that is full")
-    folder.mkdir(parents=True, exist_ok=True)
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip(f"a small file system can't be mounted here: {mounted.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
 @pytest.mark.parametrize(
     ("where", "size"),
     [("output/dev", "4k"), ("output/dev", "12k"), (".golabs/pending", "4k"), (".golabs", "4k")],
@@ -169,7 +145,7 @@ def test_a_full_disk_loses_no_password(
         assert "mend:" in err
         assert err.count("error: ") == 1
         verifiers = tools.answer(server, VERIFIERS)
-        subprocess.run(["mount", "-o", "remount,size=1m", str(project.root / where)], check=True)
+        grow(project.root / where, "1m")
         assert stack.golabs("up", "--engine", "direct")[0] == 0
         assert tools.can_log_in(project, environment="dev")
         assert verifiers.items() <= tools.answer(server, VERIFIERS).items(), "no password that was set is set anew"
