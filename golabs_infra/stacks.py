@@ -28,6 +28,9 @@ from .stackfile import StackFile, stack_passphrase
 from .toolchain import Toolchain, pulumi_variables
 
 _LOCK = re.compile(r"created by (?P<user>\S+)@(?P<host>\S+) \(pid (?P<pid>\d+)\)")
+_URL_PASSWORD = re.compile(r"(\w://[^\s:/@]*:)[^\s@]*@")
+"""What stands in a backend's URL before its host, which the CLI repeats."""
+_STATE_DATABASE = re.compile(r"unable to open state database .*?: (failed to [^\n]*)")
 _ABSENT = ("(3D000)", "(3F000)", "(42704)")
 """PostgreSQL's codes for a database, a schema or a user that does not exist, as the provider quotes them."""
 _LOCKED = "(55P03)"
@@ -235,14 +238,20 @@ class PulumiEngine:
 
     def _explained(self, what: str, ended: Ended, report: Report) -> GolabsError:
         """An engine failure as one error: the program's own message where there is one, else what the CLI said."""
-        text = f"{ended.err}\n{ended.out}"
+        text = _URL_PASSWORD.sub(r"\1***@", f"{ended.err}\n{ended.out}")
         if lock := _LOCK.search(text):
             return _lock_error(self._environment, lock, text)
-        told = "\n".join(report.errors)
+        told = _URL_PASSWORD.sub(r"\1***@", "\n".join(report.errors))
         if (known := self._known(f"{text}\n{told}", _OF_THE_MACHINE)) is not None:
             return known
         if told:
             return EngineError(told, mend=_LOCKED_MEND if _LOCKED in told else "")
+        if state := _STATE_DATABASE.search(text):
+            return EngineError(
+                f"the stack's state can't be reached: {state[1]}",
+                where=self._environment,
+                mend="correct PULUMI_BACKEND_URL, or what pulumi login was given, and see that its server runs",
+            )
         return self._known(text, _OF_THE_STACK) or EngineError(
             f"pulumi {what} failed: {_cli_words(text)}", where=self._environment
         )
