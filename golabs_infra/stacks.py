@@ -58,6 +58,12 @@ _OF_THE_STACK: tuple[_Failure, ...] = (
         "remove the empty *.attrs files below the folder's .pulumi/stacks; a backend file://...?metadata=skip makes none",
     ),
     (
+        ("failed to load checkpoint",),
+        "the stack's state in its backend is not whole: a run met a full disk there, or was killed while it was written",
+        "in a backend's folder, put .pulumi/stacks/golabs-infra/{environment}.json.bak in the place of {environment}.json; "
+        "where there is none, remove {environment}.json, and up takes over what is on the server; then run this again",
+    ),
+    (
         ("passphrase must be set", "incorrect passphrase"),
         "the stack's passphrase is missing or wrong",
         "export PULUMI_CONFIG_PASSPHRASE=... or PULUMI_CONFIG_PASSPHRASE_FILE=/path/to/file",
@@ -260,7 +266,7 @@ class PulumiEngine:
         """What the CLI's words mean, where they are known."""
         for words, what, mend in failures:
             if any(word in text for word in words):
-                told = mend.replace("{cancel}", _cancel(self._environment))
+                told = mend.replace("{cancel}", _cancel(self._environment)).replace("{environment}", self._environment)
                 return EngineError(what, where=self._environment, mend=told)
         return None
 

@@ -103,6 +103,16 @@ def test_a_full_disk_of_the_state_or_of_the_connection_files_loses_no_password(
                 (folder / "filler").unlink()
                 checkout.pulumi("cancel", "--yes", stack="dev", fails=None)
                 known = passwords(checkout.connections("dev"))
+                ran = checkout.golabs("up", "dev", fails=None)
+                if ran.code:  # the engine itself writes half a file where the disk is full
+                    assert "the stack's state in its backend is not whole" in ran.err, str(ran)
+                    assert "dev.json.bak" in ran.err
+                    state = folder / ".pulumi" / "stacks" / "golabs-infra" / "dev.json"
+                    backup = state.with_name("dev.json.bak")
+                    if backup.exists():
+                        backup.replace(state)
+                    else:
+                        state.unlink()
             checkout.golabs("up", "dev")
             for record in checkout.connections("dev").values():
                 login(record, "app").close()
