@@ -19,7 +19,6 @@ from .changes import Change, DropDatabase
 from .endpoint import Endpoint
 from .errors import ApplyError
 from .sql import batches
-from .statement import remedy
 from .wording import describe
 
 LOCK_TIMEOUT_S = 60
@@ -130,11 +129,6 @@ class Applier:
             )
         if isinstance(error, psycopg.errors.LockNotAvailable):
             mend = f"another session has held it for over {LOCK_TIMEOUT_S} s: end its transaction and run this again"
-        elif isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
-            reset = remedy("ALTER ROLE {} RESET default_transaction_read_only", self.endpoint.admin_user)
-            mend = (
-                f"somebody keeps the server or the admin from writing: ask who; where it was set on the admin: {reset}"
-            )
         elif isinstance(error, psycopg.errors.QueryCanceled):
             mend = "give the admin's sessions more time (SHOW statement_timeout), and run this again"
         elif isinstance(error, psycopg.errors.InsufficientPrivilege) and unprivileged:

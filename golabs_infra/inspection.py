@@ -85,6 +85,7 @@ class Cluster:
     create_role: bool
     signal_backend: bool
     in_recovery: bool
+    read_only: bool
     available_extensions: frozenset[str]
     database_exists: bool
     database_owner: str | None

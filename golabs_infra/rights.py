@@ -26,6 +26,12 @@ def check_server(endpoint: Endpoint, cluster: Cluster) -> None:
         )
     if cluster.in_recovery:
         raise AdoptionError([Fault("server", "it is a read-only replica", "name the primary's host")], where=where)
+    if cluster.read_only:  # which the Pulumi provider would not keep to
+        what = "somebody has made it read-only, or the admin (default_transaction_read_only)"
+        reset = remedy("ALTER ROLE {} RESET default_transaction_read_only", cluster.admin)
+        raise AdoptionError(
+            [Fault("server", what, f"ask who has, and why; where it was set on the admin: {reset}")], where=where
+        )
 
 
 def check_rights(settings: Settings, endpoint: Endpoint, cluster: Cluster) -> None:

@@ -41,6 +41,7 @@ _NOTHING = Live(
         create_role=True,
         signal_backend=False,
         in_recovery=False,
+        read_only=False,
         available_extensions=frozenset(),
         database_exists=False,
         database_owner=None,

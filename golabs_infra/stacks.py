@@ -28,6 +28,9 @@ from .stackfile import StackFile, stack_passphrase
 from .toolchain import Toolchain, pulumi_variables
 
 _LOCK = re.compile(r"created by (?P<user>\S+)@(?P<host>\S+) \(pid (?P<pid>\d+)\)")
+_URL_PASSWORD = re.compile(r"(\w://[^\s:/@]*:)[^\s@]*@")
+"""What stands in a backend's URL before its host, which the CLI repeats."""
+_STATE_DATABASE = re.compile(r"unable to open state database .*?: (failed to [^\n]*)")
 _ABSENT = ("(3D000)", "(3F000)", "(42704)")
 """PostgreSQL's codes for a database, a schema or a user that does not exist, as the provider quotes them."""
 _LOCKED = "(55P03)"
@@ -35,6 +38,32 @@ _LOCKED_MEND = (
     "another session has held for too long what this waited for: find it (SELECT pid, usename, xact_start, query FROM "
     "pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start), and end its transaction"
 )
+_Failure = tuple[tuple[str, ...], str, str]
+_OF_THE_MACHINE: tuple[_Failure, ...] = (
+    (
+        ("no space left on device",),
+        "no space is left where the CLI keeps the stack's state, or its own files",
+        "free space there, then: {cancel}; then run this again, which goes on from there",
+    ),
+)
+_OF_THE_STACK: tuple[_Failure, ...] = (
+    (
+        ("no Pulumi.yaml project file found", "PULUMI_ACCESS_TOKEN", "pulumi login"),
+        "no backend is named for the stack's state, and the CLI is logged in to none",
+        "export PULUMI_BACKEND_URL=file://...?metadata=skip, s3://..., postgres://... or run pulumi login",
+    ),
+    (
+        ("failed to load checkpoint: EOF",),
+        "a run that was killed left an empty note beside the state in the backend's folder; the state is whole",
+        "remove the empty *.attrs files below the folder's .pulumi/stacks; a backend file://...?metadata=skip makes none",
+    ),
+    (
+        ("passphrase must be set", "incorrect passphrase"),
+        "the stack's passphrase is missing or wrong",
+        "export PULUMI_CONFIG_PASSPHRASE=... or PULUMI_CONFIG_PASSPHRASE_FILE=/path/to/file",
+    ),
+)
+"""What words of the CLI mean, and the mend; of the machine also where the program has said something else."""
 _NO_CHECKPOINTS = {"PULUMI_SKIP_CHECKPOINTS": "true"}
 _IN_ONE_GO = ("--yes", "--skip-preview")
 
@@ -224,32 +253,31 @@ class PulumiEngine:
 
     def _explained(self, what: str, ended: Ended, report: Report) -> GolabsError:
         """An engine failure as one error: the program's own message where there is one, else what the CLI said."""
-        text = f"{ended.err}\n{ended.out}"
+        text = _URL_PASSWORD.sub(r"\1***@", f"{ended.err}\n{ended.out}")
         if lock := _LOCK.search(text):
             return _lock_error(self._environment, lock, text)
-        if report.errors:
-            told = "\n".join(report.errors)
+        told = _URL_PASSWORD.sub(r"\1***@", "\n".join(report.errors))
+        if (known := self._known(f"{text}\n{told}", _OF_THE_MACHINE)) is not None:
+            return known
+        if told:
             return EngineError(told, mend=_LOCKED_MEND if _LOCKED in told else "")
-        if "no Pulumi.yaml project file found" in text or "PULUMI_ACCESS_TOKEN" in text or "pulumi login" in text:
+        if state := _STATE_DATABASE.search(text):
             return EngineError(
-                "no backend is named for the stack's state, and the CLI is logged in to none",
+                f"the stack's state can't be reached: {state[1]}",
                 where=self._environment,
-                mend="export PULUMI_BACKEND_URL=file://...?metadata=skip, s3://..., postgres://... or run pulumi login",
+                mend="correct PULUMI_BACKEND_URL, or what pulumi login was given, and see that its server runs",
             )
-        if "failed to load checkpoint: EOF" in text:
-            return EngineError(
-                "a run that was killed left an empty note beside the state in the backend's folder; the state is whole",
-                where=self._environment,
-                mend="remove the empty *.attrs files below the folder's .pulumi/stacks; a backend "
-                "file://...?metadata=skip makes none",
-            )
-        if "passphrase must be set" in text or "incorrect passphrase" in text:
-            return EngineError(
-                "the stack's passphrase is missing or wrong",
-                where=self._environment,
-                mend="export PULUMI_CONFIG_PASSPHRASE=... or PULUMI_CONFIG_PASSPHRASE_FILE=/path/to/file",
-            )
-        return EngineError(f"pulumi {what} failed: {_cli_words(text)}", where=self._environment)
+        return self._known(text, _OF_THE_STACK) or EngineError(
+            f"pulumi {what} failed: {_cli_words(text)}", where=self._environment
+        )
+
+    def _known(self, text: str, failures: Sequence[_Failure]) -> EngineError | None:
+        """What the CLI's words mean, where they are known."""
+        for words, what, mend in failures:
+            if any(word in text for word in words):
+                told = mend.replace("{cancel}", _cancel(self._environment))
+                return EngineError(what, where=self._environment, mend=told)
+        return None
 
 
 def _speaks_of_absent(error: EngineError) -> bool:
@@ -268,11 +296,16 @@ def install_cli(root: Path) -> None:
         raise EngineError(words.splitlines()[-1] if words else type(error).__name__) from error
 
 
+def _cancel(environment: str) -> str:
+    """The command that takes a dead run's lock away."""
+    return f'eval "$(golabs env {environment})" && pulumi cancel --yes --stack {environment}'
+
+
 def _lock_error(environment: str, lock: re.Match[str], text: str) -> EngineError:
     """Who holds the stack's lock, and whether that process is still alive where that can be told."""
     here = lock["host"] == socket.gethostname()
     holder = f"{lock['user']}@{lock['host']}, process {lock['pid']}"
-    cancel = f'eval "$(golabs env {environment})" && pulumi cancel --yes --stack {environment}'
+    cancel = _cancel(environment)
     if here and not _alive(int(lock["pid"])):
         return EngineError(
             f"a run that is dead ({holder}) left its lock on the stack",

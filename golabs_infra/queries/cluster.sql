@@ -9,6 +9,7 @@ SELECT current_setting('server_version_num')::int AS version_number,
        me.rolinherit AS inherits,
        pg_has_role(current_user, 'pg_signal_backend', 'USAGE') AS signal_backend,
        pg_is_in_recovery() AS in_recovery,
+       current_setting('default_transaction_read_only')::boolean AS read_only,
        (SELECT coalesce(array_agg(name::text), '{}') FROM pg_available_extensions) AS available_extensions,
        (SELECT coalesce(array_agg(DISTINCT v.name::text), '{}') FROM pg_available_extension_versions v
         WHERE v.superuser AND NOT v.trusted AND NOT EXISTS (  -- the managed servers' own kind of superuser may, too

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -14,9 +15,8 @@ from ..faults.disks import full_disk, grow
 from ..faults.ledger import Faults
 from ..faults.outside import FAULTS, Outside, Scene
 from ..live.catalog import snapshot
-from ..live.tools import with_admin
 from .checkout import Checkout
-from .database import can_work, login, migrate, passwords, users
+from .database import can_work, create_admin, login, migrate, passwords, users
 
 BOUND_S = 45.0
 SERVICES = ("billing", "catalog")
@@ -29,7 +29,7 @@ WITHOUT = ("another run is at work",)
 @pytest.fixture
 def dev(checkout: Checkout, server: Endpoint) -> Scene:
     """dev with tables and rows, provisioned by an admin who is no superuser; a limit is to be changed."""
-    admin = with_admin(server)
+    admin = create_admin(server, "deployer", "CREATEROLE CREATEDB", ["pg_signal_backend"])
     checkout.services("dev", *SERVICES)
     checkout.init("dev")
     checkout.point_at("dev", admin)
@@ -65,9 +65,9 @@ def test_each_fault_ends_in_one_message_and_nothing_is_lost(
 def _assert_told(dev: Scene, checkout: Checkout, faults: Faults, fault: Outside, command: str) -> None:
     with fault.make(dev):
         began = time.monotonic()
-        ran = checkout.golabs(command, "dev", fails=True)
+        ran = checkout.golabs(command, "dev", fails=None)
         seconds = time.monotonic() - began
-    assert ran.code == 1
+    assert ran.code == 1, (fault.name, str(ran))
     assert seconds < BOUND_S
     assert ran.text.count("error: ") == 1, ran
     assert "mend:" in ran.err, ran
@@ -77,13 +77,16 @@ def _assert_told(dev: Scene, checkout: Checkout, faults: Faults, fault: Outside,
 
 
 def test_a_full_disk_of_the_state_or_of_the_connection_files_loses_no_password(
-    checkout: Checkout, server: Endpoint, faults: Faults
+    checkout: Checkout, server: Endpoint, faults: Faults, pytestconfig: pytest.Config
 ) -> None:
     checkout.services("dev", *SERVICES)
     checkout.init("dev")
     checkout.point_at("dev", server)
     output = checkout.project.output_folder("dev")
-    for folder, size, kind in ((output, "4k", "output/dev"), (checkout.backend, "64k", "the state's folder")):
+    places = [(output, "4k", "output/dev"), (checkout.backend, "64k", "the state's folder")]
+    for folder, size, kind in (
+        places if pytestconfig.getoption("--faults") else places[:1]
+    ):  # the engine tries for a minute
         began = time.monotonic()
         with full_disk(folder, size):
             if folder == checkout.backend:
@@ -92,8 +95,9 @@ def test_a_full_disk_of_the_state_or_of_the_connection_files_loses_no_password(
             ran = checkout.golabs("up", "dev", fails=True)
             seconds = time.monotonic() - began
             assert ran.code == 1
-            assert "o space left on device" in ran.text, ran
-            assert ran.text.count("error: ") == 1, ran
+            assert re.search(r"o space (is )?left", ran.text), str(ran)
+            assert ran.text.count("error: ") == 1, str(ran)
+            assert "mend: " in ran.text, str(ran)
             grow(folder, "16m")
             if folder == checkout.backend:
                 (folder / "filler").unlink()

@@ -43,7 +43,7 @@ class Outside:
     make: Callable[[Scene], AbstractContextManager[None]]
     says: str
     readable: bool = False
-    """Whether what only looks works all the same."""
+    """Whether what only looks may work all the same."""
     without: tuple[str, ...] = ()
     """Commands that it does not stop, on purpose."""
 

@@ -57,6 +57,7 @@ def a_cluster(*users: str, **changes: Any) -> Cluster:
         create_role=True,
         signal_backend=True,
         in_recovery=False,
+        read_only=False,
         available_extensions=frozenset({"btree_gist", "pg_trgm", "plpgsql"}),
         database_exists=False,
         database_owner=None,

@@ -36,6 +36,7 @@ def make_cluster(roles: Iterable[Role | LiveRole] = (), /, **facts: object) -> C
         "create_role": True,
         "signal_backend": True,
         "in_recovery": False,
+        "read_only": False,
         "available_extensions": frozenset({"pg_trgm", "plpgsql", "vector"}),
         "database_exists": True,
         "database_owner": "postgres",

@@ -260,7 +260,7 @@ def test_missing_files_are_named_with_those_that_are_there(old: Import, tmp_path
     assert old.run() == 1
     assert "environments.conf: it is not there" in old.text
     assert old.run(folder=tmp_path / "nowhere") == 64
-    assert old.run(environment="Dev!") == 1
+    assert old.run(environment="Dev!") == 64
     assert not old.project.stack_file("dev").exists()
 
 
