@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from . import connections
 from .adoption import OUTDATED_STATE
+from .applying import LOCK_TIMEOUT_S
 from .changes import Change, GrantPrivileges, RevokePrivileges
 from .console import Screen
 from .direct import Outcome
@@ -142,27 +143,27 @@ class Account:
             self._report(report)
             check_losses(self._run.policy, self._run.environment, report.losses)
 
-    def up(self, *, lock_timeout_s: int | None = None) -> None:
-        """Applies, and shows where the connection files are. `lock_timeout_s` bounds what Pulumi's provider waits for."""
+    def up(self) -> None:
+        """Applies, and shows where the connection files are."""
         self._verb = "changed"
         if self._run.is_direct:
             self._take(self._run.direct.up(self._change))
         else:
-            self._report(self._pulumi_up(lock_timeout_s))
+            self._report(self._pulumi_up())
             self._files = self._connection_files()
         self._show_services()
 
-    def _pulumi_up(self, lock_timeout_s: int | None) -> Report:
+    def _pulumi_up(self) -> Report:
         confirmation = self._run.database if self._run.policy.confirms_up else None
         try:
-            return self._run.pulumi.up(self._heard, confirmation=confirmation, lock_timeout_s=lock_timeout_s)
+            return self._run.pulumi.up(self._heard, confirmation=confirmation, lock_timeout_s=LOCK_TIMEOUT_S)
         except EngineError as error:
             if OUTDATED_STATE not in error.what or not self._run.policy.drops:
                 raise
         self._screen.line("the state speaks of another server, or of a database that is gone: it forgets them first")
         self._forget()
         self._run.pulumi.forget()
-        return self._run.pulumi.up(self._heard, confirmation=confirmation, lock_timeout_s=lock_timeout_s)
+        return self._run.pulumi.up(self._heard, confirmation=confirmation, lock_timeout_s=LOCK_TIMEOUT_S)
 
     def show_service(self, service: str, changes: Iterable[Change]) -> None:
         """What is to be changed of a service as the server shows it, of which a preview by an engine's state may not know."""
@@ -216,7 +217,7 @@ class Account:
             self._warn(f"{run.database} and its users are left in place; the connection files keep their passwords")
         else:
             run.direct.check_destroy()
-        self._report(run.pulumi.destroy(self._heard))
+        self._report(run.pulumi.destroy(self._heard, lock_timeout_s=LOCK_TIMEOUT_S))
         if run.policy.drops:
             forget_environment(run.project, run.environment)
         else:

@@ -72,6 +72,8 @@ class Report:
     notices: list[Notice] = field(default_factory=list)
     summary: dict[str, int] = field(default_factory=dict)
     summed_up: bool = False
+    refused_updates: list[str] = field(default_factory=list)
+    """The URNs of what could not be updated, of which the state then says that it was."""
 
     @property
     def errors(self) -> list[str]:
@@ -93,6 +95,8 @@ class Report:
         """Keeps what an event says, and gives what of it a user wants to see."""
         if (finished := event.get("resOutputsEvent")) is not None and not finished.get("planning"):
             return self._take_step(finished["metadata"])
+        if (failed := event.get("resOpFailedEvent")) is not None and failed["metadata"]["op"] == "update":
+            self.refused_updates.append(failed["metadata"]["urn"])
         if (planned := event.get("resourcePreEvent")) is not None and planned.get("planning"):
             return self._take_step(planned["metadata"])
         if (said := event.get("diagnosticEvent")) is not None and said["severity"] in ("warning", "error"):

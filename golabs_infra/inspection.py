@@ -341,6 +341,13 @@ def lost_in_words(connection: psycopg.Connection[Any]) -> Iterator[None]:
             where=f"{connection.info.host}:{connection.info.port}",
             mend="as a superuser, grant the admin SELECT or EXECUTE on what it names, as everybody has by default",
         ) from error
+    except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable) as error:
+        raise ServerConnectionError(
+            f"the server could not be looked at: {str(error).strip()}",
+            where=f"{connection.info.host}:{connection.info.port}",
+            mend="give the admin's sessions more time (SHOW statement_timeout; SHOW lock_timeout), and run this again; "
+            "nothing was changed by looking",
+        ) from error
     except psycopg.Error as error:
         raise ServerConnectionError(
             f"the server could not be looked at: {str(error).strip()}",

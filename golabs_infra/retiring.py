@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from .account import Account
-from .applying import LOCK_TIMEOUT_S
 from .changes import Change
 from .config_keys import ServiceSettings
 from .console import Screen
@@ -72,7 +71,7 @@ def retire(run: Run, screen: Screen, asked: Retirement) -> None:
             # Before the engine's REVOKEs, which wait for whoever has locked a table; those that come back are ended later.
             ended = _end_sessions(changed, asked) if asked.force and not asked.undo else ()
         with _kept_or_restored(account, document, changed, asked, ahead):
-            account.up(lock_timeout_s=LOCK_TIMEOUT_S)
+            account.up()
             account.converge_service(service)
             if not asked.undo:
                 told["sessions"] = _leave_nobody(screen, changed, asked, ended)

@@ -15,7 +15,6 @@ from pydantic import SecretStr
 
 from . import connections
 from .account import Account, confirmed_by_variable, typed
-from .applying import LOCK_TIMEOUT_S
 from .console import Screen
 from .errors import ApplyError, GolabsError
 from .interrupting import killed_is_interrupted
@@ -351,7 +350,7 @@ class _Rotating:
             screen.line(f"sessions ended: {ended}")
         if self._is_in_state:
             try:
-                self._account.up(lock_timeout_s=LOCK_TIMEOUT_S)
+                self._account.up()
             except GolabsError as error:
                 raise GolabsError(
                     f"the new logins work and are written down, but the stack's state did not learn of them: {error.what}",

@@ -108,9 +108,7 @@ class PulumiEngine:
         `lock_timeout_s` bounds what the provider's statements wait for, unless the user's own PGOPTIONS does.
         """
         variables = {"GOLABS_CONFIRM": confirmation} if confirmation else {}
-        if lock_timeout_s is not None:  # without it, they wait for ever
-            options = f"-c lock_timeout={lock_timeout_s}s {self._effective.get('PGOPTIONS', '')}"
-            variables["PGOPTIONS"] = options.strip()
+        variables |= self._bound(lock_timeout_s)
         try:
             return self._stream("up", _IN_ONE_GO, listener, variables)
         except EngineError as error:
@@ -123,15 +121,22 @@ class PulumiEngine:
         """Empties the state of a disposable stack whose server is gone. No server is touched, or even looked at."""
         self._run("state delete", ["state", "delete", "--all", "--yes"])
 
-    def destroy(self, listener: Listener) -> Report:
-        """Destroys the stack's resources, as their options in the state permit."""
+    def _bound(self, lock_timeout_s: int | None) -> dict[str, str]:
+        """What keeps the provider's statements from waiting for ever, which they do without it."""
+        if lock_timeout_s is None:
+            return {}
+        return {"PGOPTIONS": f"-c lock_timeout={lock_timeout_s}s {self._effective.get('PGOPTIONS', '')}".strip()}
+
+    def destroy(self, listener: Listener, *, lock_timeout_s: int | None = None) -> Report:
+        """Destroys the stack's resources, as their options in the state permit; `lock_timeout_s` as for `up`."""
+        variables = self._bound(lock_timeout_s)
         try:
-            return self._stream("destroy", _IN_ONE_GO, listener)
+            return self._stream("destroy", _IN_ONE_GO, listener, variables)
         except EngineError as error:
             if not _speaks_of_absent(error):
                 raise
         # Somebody has dropped the database, or a user: the rest is still to be dropped.
-        return self._stream("destroy", [*_IN_ONE_GO, "--refresh"], listener)
+        return self._stream("destroy", [*_IN_ONE_GO, "--refresh"], listener, variables)
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets in clear."""
@@ -224,6 +229,8 @@ class PulumiEngine:
         words = [what, *options, "--stack", self._environment]
         ended = self._with_stack(lambda: command.stream(words, on_event, {**self._checkpoints, **(variables or {})}))
         if ended.code:
+            if what == "up" and report.refused_updates and not ended.interrupted:
+                self._read_again(report.refused_updates)
             raise self._failure(what, ended, report)
         if not report.summed_up:
             raise EngineError(
@@ -232,6 +239,14 @@ class PulumiEngine:
                 mend="install a newer Pulumi CLI (golabs setup)",
             )
         return report
+
+    def _read_again(self, urns: Sequence[str]) -> None:
+        """Has the state tell of these what is on the server, which this run's program has just found to be the right one.
+
+        The provider notes an update that was refused as done: the next `up` would see nothing to do, and say that it did.
+        """
+        targets = [word for urn in urns for word in ("--target", urn)]
+        self._command.run(["refresh", *_IN_ONE_GO, *targets, "--stack", self._environment])
 
     def _failure(self, what: str, ended: Ended, report: Report) -> GolabsError:
         if ended.interrupted:

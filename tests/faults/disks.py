@@ -34,3 +34,20 @@ def grow(folder: Path, size: str) -> None:
 
 def _mount(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """A folder that nobody can write to, root neither, for a while; skips the test where that can't be had."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a folder read-only")
+    folder.mkdir(parents=True, exist_ok=True)
+    mounted = _mount("--bind", str(folder), str(folder))
+    if mounted.returncode:
+        pytest.skip(f"a folder can't be mounted here: {mounted.stderr.strip()}")
+    try:
+        remounted = _mount("-o", "remount,ro,bind", str(folder))
+        assert remounted.returncode == 0, remounted.stderr
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)

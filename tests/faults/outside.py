@@ -193,6 +193,6 @@ FAULTS = (
     Outside("the admin may not log in any more", _no_longer_admin, "log in"),
     Outside("no connection is free (max_connections)", _full_server, "connection"),
     Outside("the server is read-only", _read_only, "read-only", readable=True, without=("drift",)),
-    Outside("statement_timeout of the admin", _statement_timeout, "statement timeout"),
+    Outside("statement_timeout of the admin", _statement_timeout, "SHOW statement_timeout"),
     Outside("another run is at work and does not end", _locked, "another golabs run", readable=True),
 )
