@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .account import Account
+from .cli_completion import services
 from .cli_credentials import ANY_ARGUMENTS, set_password
 from .cli_options import EXIT_FAILED, EXIT_USAGE, AsJson, Engine, Environment, Invocation, Yes, invocation
 from .cli_proofs import drift, verify
@@ -194,7 +195,10 @@ def reset(context: typer.Context, environment: Environment, yes: Yes = False, as
 def retire(
     context: typer.Context,
     environment: Environment,
-    service: Annotated[str, typer.Argument(metavar="SERVICE", help="The service's name.", show_default=False)],
+    service: Annotated[
+        str,
+        typer.Argument(metavar="SERVICE", help="The service's name.", show_default=False, autocompletion=services),
+    ],
     undo: Annotated[bool, typer.Option("--undo", help="Take the retirement back.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Also while somebody uses it; ends its sessions.")] = False,
     engine: Engine = EngineChoice.AUTO,
