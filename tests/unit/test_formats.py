@@ -20,7 +20,7 @@ from golabs_infra.formats import files_of, forms_among, render
 from golabs_infra.formats_login import ExportFormat
 
 from .catalogs import make_desired
-from .test_connections import endpoint
+from .connection_records import endpoint
 
 SCHEMA = jsonschema.Draft202012Validator(
     json.loads(Path(__file__).with_name("secret-v1.schema.json").read_text(encoding="utf-8"))
