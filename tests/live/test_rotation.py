@@ -164,7 +164,7 @@ REFUSED: dict[str, tuple[Break, tuple[str, ...], int, str]] = {
     "a closed login": (without_login, ("billing",), 1, "the login of billing_app_dev_user is closed"),
     "a file of yesterday": (of_yesterday, ("billing",), 1, "git pull"),
     "a closed database": (closed, ("billing",), 1, "it allows no connections"),
-    "a server that refuses": (read_only, ("billing",), 1, "cannot execute ALTER ROLE in a read-only transaction"),
+    "a server that refuses": (read_only, ("billing",), 1, "server: somebody has made it read-only"),
 }
 
 
