@@ -533,6 +533,23 @@ def test_a_session_that_is_ended_in_between_leaves_the_rest_undecided(provisione
     assert "terminating connection" in of(result, APP, "read", "view billing.deadly").detail
 
 
+def test_a_session_that_was_lost_once_is_opened_again_and_all_is_decided(
+    provisioned: Endpoint, project: Project
+) -> None:
+    with tools.login(project, "billing", "migration") as session:
+        session.execute(
+            b"CREATE SEQUENCE calls; CREATE FUNCTION first_words() RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS"
+            b" 'BEGIN IF nextval(''billing.calls'') = 1 THEN"
+            b" PERFORM pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid()); END IF; RETURN true; END';"
+            b"CREATE VIEW deadly_once AS SELECT 1 AS one WHERE first_words()"
+        )
+    result = probed(provisioned, project)
+    assert unexpected(result) == set()
+    assert not [each for each in result.observations if each.outcome is UNDECIDED]
+    assert of(result, APP, "read", "view billing.deadly_once").outcome is PERMITTED
+    assert tools.answer(provisioned, "SELECT last_value FROM billing.calls", database=DATABASE) > 2
+
+
 def test_what_later_migrations_make_is_tried_for_real(provisioned: Endpoint, project: Project) -> None:
     tools.as_superuser(
         provisioned,
