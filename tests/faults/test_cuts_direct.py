@@ -16,7 +16,7 @@ from ..live.killed import Killer, Run
 from ..support import home_in_memory, make_project, running_server
 from .ground import BOUND_S, Ground
 from .ledger import Faults, points
-from .wire import Happening, Wire, cut, restarted, terminated, wire
+from .wire import DURABLE, Happening, Wire, cut, restarted, terminated, unanswered, wire
 
 CUTS = 20
 DISPOSABLE = ("destroy", "reset")
@@ -68,7 +68,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     project = make_project(tmp_path_factory.mktemp("cuts") / "project")
     with (
         home_in_memory(tmp_path_factory.mktemp("server")) as folder,
-        running_server(folder) as server,
+        running_server(folder, settings=DURABLE) as server,
         wire(server) as way,
         Killer(project, {}) as killer,
     ):
@@ -84,6 +84,7 @@ def test_it_is_one_message_with_its_mend_and_the_next_up_converges(
         "session ended by the server": terminated,
         "server restarted (immediate)": restarted(scene.home, "immediate"),
         "connection cut": cut,
+        "connection cut, an answer lost": unanswered,
         "server restarted (fast)": restarted(scene.home, "fast"),
     }
     scene.provision("tst" if command in DISPOSABLE else "dev")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -20,8 +21,13 @@ from golabs_infra.server_binaries import find_account, usable_programs
 from ..live.tools import as_superuser
 
 MAJOR = 18
+DURABLE = {"synchronous_commit": "on"}
+"""What a server needs that is to keep what it has said yes to, when it is crashed."""
+DONE_WITHIN_S = 0.3
+"""How long the server has for a statement whose answer is lost."""
 _PROTOCOL = 3
 """The major version in the first message of a session; other first messages ask for encryption, or to cancel."""
+_SYNC = b"S\0\0\0\4"
 _STATEMENTS = (b"Q", b"E")
 """The messages that have the server execute something: a simple query, or a prepared one."""
 
@@ -33,6 +39,8 @@ class Session:
     client: socket.socket
     server: socket.socket
     pid: int = 0
+    mute: bool = False
+    """Whether what the server says goes nowhere."""
 
     def reset(self) -> None:
         """Both ends see the connection gone, without a word."""
@@ -43,7 +51,8 @@ class Session:
             end.close()
 
 
-Happening = Callable[["Wire", Session], None]
+Happening = Callable[["Wire", Session, bytes], None]
+"""What happens before a statement is handed on, which is its last argument."""
 
 
 @dataclass(eq=False)
@@ -65,30 +74,38 @@ class Wire:
             self.seen, self._at, self._happening = 0, at, happening
             self.over.clear()
 
-    def count(self, session: Session) -> None:
+    def count(self, session: Session, statement: bytes) -> None:
         """One statement is about to be handed on."""
         with self._lock:
             due = self._at == self.seen
             self.seen += 1
         if due and self._happening is not None:
-            self._happening(self, session)
+            self._happening(self, session, statement)
             self.over.set()
 
 
-def terminated(wire: Wire, session: Session) -> None:
+def terminated(wire: Wire, session: Session, _statement: bytes) -> None:
     """The server ends the session, as an administrator asks it to."""
     as_superuser(wire.direct, f"SELECT pg_terminate_backend({session.pid}, 5000)")
 
 
-def cut(_wire: Wire, session: Session) -> None:
+def cut(_wire: Wire, session: Session, _statement: bytes) -> None:
     """The network ends the connection."""
+    session.reset()
+
+
+def unanswered(_wire: Wire, session: Session, statement: bytes) -> None:
+    """The network ends the connection when the server has done what it was told, and before its answer has come."""
+    session.mute = True
+    session.server.sendall(statement + (b"" if statement.startswith(b"Q") else _SYNC))
+    time.sleep(DONE_WITHIN_S)
     session.reset()
 
 
 def restarted(home: EmbeddedServer, mode: str) -> Happening:
     """The server is restarted by its own tool: `fast` ends sessions, `immediate` crashes and recovers."""
 
-    def restart(_wire: Wire, _session: Session) -> None:
+    def restart(_wire: Wire, _session: Session, _statement: bytes) -> None:
         data = home.status().data_directory
         account = find_account(data)
         programs = usable_programs(account, MAJOR, None)
@@ -136,7 +153,7 @@ def _carry(made: Wire, client: socket.socket) -> None:
         while True:
             kind, message = _message(client)
             if kind in _STATEMENTS:
-                made.count(session)
+                made.count(session, kind + message)
             server.sendall(kind + message)
     with suppress(OSError):  # what the server has said last is still on its way
         server.shutdown(socket.SHUT_WR)
@@ -165,7 +182,8 @@ def _answers(session: Session) -> None:
                 session.pid = struct.unpack("!i", message[4:8])[0]
             session.client.sendall(kind + message)
         while data := session.server.recv(65536):
-            session.client.sendall(data)
+            if not session.mute:
+                session.client.sendall(data)
     with suppress(OSError):
         session.client.shutdown(socket.SHUT_RDWR)
 
