@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .account import Account
+from .cli_completion import services
 from .cli_credentials import ANY_ARGUMENTS, set_password
+from .cli_examples import epilog
 from .cli_options import EXIT_FAILED, EXIT_USAGE, AsJson, Engine, Environment, Invocation, Yes, invocation
 from .cli_proofs import drift, verify
 from .cli_rotation import rotate
@@ -54,7 +56,7 @@ def _options(
     context.obj = Invocation(project)
 
 
-@app.command()
+@app.command(epilog=epilog("setup"))
 def setup(context: typer.Context) -> None:
     """Look for the Pulumi CLI and its plugins, install what can be, say what is there."""
     from .installer import install_missing
@@ -79,7 +81,7 @@ def setup(context: typer.Context) -> None:
         )
 
 
-@app.command()
+@app.command(epilog=epilog("env"))
 def env(context: typer.Context, environment: Environment) -> None:
     """Print what a shell must export for plain pulumi commands: eval "$(golabs env tst)"."""
     run = invocation(context).run(environment, EngineChoice.PULUMI)
@@ -93,7 +95,7 @@ def env(context: typer.Context, environment: Environment) -> None:
     screen.line(f"this shell is ready for pulumi commands on {environment}: pulumi up --stack {environment}")
 
 
-@app.command()
+@app.command(epilog=epilog("doctor"))
 def doctor(
     context: typer.Context, environment: Environment, engine: Engine = EngineChoice.AUTO, as_json: AsJson = False
 ) -> None:
@@ -122,7 +124,7 @@ def doctor(
         raise typer.Exit(EXIT_FAILED)
 
 
-@app.command()
+@app.command(epilog=epilog("preview"))
 def preview(
     context: typer.Context,
     environment: Environment,
@@ -143,7 +145,7 @@ def preview(
     account.finish()
 
 
-@app.command()
+@app.command(epilog=epilog("up"))
 def up(
     context: typer.Context,
     environment: Environment,
@@ -159,7 +161,7 @@ def up(
     account.finish()
 
 
-@app.command()
+@app.command(epilog=epilog("destroy"))
 def destroy(
     context: typer.Context,
     environment: Environment,
@@ -176,7 +178,7 @@ def destroy(
     account.finish()
 
 
-@app.command()
+@app.command(epilog=epilog("reset"))
 def reset(context: typer.Context, environment: Environment, yes: Yes = False, as_json: AsJson = False) -> None:
     """Drop the database and make it again, empty, in a fraction of a second; users, passwords and state stay."""
     run = invocation(context).run(environment, EngineChoice.DIRECT, asks_cli=True)
@@ -190,11 +192,14 @@ def reset(context: typer.Context, environment: Environment, yes: Yes = False, as
     account.finish()
 
 
-@app.command()
+@app.command(epilog=epilog("retire"))
 def retire(
     context: typer.Context,
     environment: Environment,
-    service: Annotated[str, typer.Argument(metavar="SERVICE", help="The service's name.", show_default=False)],
+    service: Annotated[
+        str,
+        typer.Argument(metavar="SERVICE", help="The service's name.", show_default=False, autocompletion=services),
+    ],
     undo: Annotated[bool, typer.Option("--undo", help="Take the retirement back.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Also while somebody uses it; ends its sessions.")] = False,
     engine: Engine = EngineChoice.AUTO,
@@ -209,7 +214,7 @@ def retire(
     retire_service(run, Screen(as_json), Retirement(service, undo, yes, force))
 
 
-@app.command()
+@app.command(epilog=epilog("import-legacy"))
 def import_legacy(
     context: typer.Context,
     environment: Environment,
@@ -226,13 +231,13 @@ def import_legacy(
     importing.import_legacy(run, Screen(as_json), folder, overwrite=overwrite, preview=not no_preview)
 
 
-app.command()(verify)
-app.command()(drift)
-app.command()(rotate)
-app.command(context_settings=ANY_ARGUMENTS)(set_password)
+app.command(epilog=epilog("verify"))(verify)
+app.command(epilog=epilog("drift"))(drift)
+app.command(epilog=epilog("rotate"))(rotate)
+app.command(context_settings=ANY_ARGUMENTS, epilog=epilog("set-password"))(set_password)
 
 
-@app.command("sql")
+@app.command("sql", epilog=epilog("sql"))
 def sql_(
     context: typer.Context,
     environment: Environment,
@@ -248,7 +253,7 @@ def sql_(
     Screen().raw(environment_script(run.project, settings, service, with_verifiers=verifiers))
 
 
-@app.command()
+@app.command(epilog=epilog("export"))
 def export(
     context: typer.Context,
     environment: Environment,

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from .cli_completion import environments
 from .engines import EngineChoice
 from .errors import UsageError
 from .names import environment_name_problem
@@ -19,7 +20,12 @@ EXIT_FAILED = 1
 EXIT_FOUND = 2
 EXIT_USAGE = 64
 
-Environment = Annotated[str, typer.Argument(metavar="ENV", help="The stack's name, such as tst.", show_default=False)]
+Environment = Annotated[
+    str,
+    typer.Argument(
+        metavar="ENV", help="The stack's name, such as tst.", show_default=False, autocompletion=environments
+    ),
+]
 Engine = Annotated[EngineChoice, typer.Option("--engine", help="Which engine does the work.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON; progress goes to standard error.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask (disposable and keep environments only).")]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .cli_completion import services
 from .cli_options import AsJson, Engine, Environment, invocation
 from .console import Screen
 from .engines import EngineChoice
@@ -25,7 +26,8 @@ def rotate(
     context: typer.Context,
     environment: Environment,
     service: Annotated[
-        str | None, typer.Argument(metavar="SERVICE", help="The service's name.", show_default=False)
+        str | None,
+        typer.Argument(metavar="SERVICE", help="The service's name.", show_default=False, autocompletion=services),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every service that is not retired.")] = False,
     user: Annotated[Kind | None, typer.Option("--user", help="One of its two users; default: both.")] = None,

@@ -67,7 +67,7 @@ _OF_THE_STACK: tuple[_Failure, ...] = (
         ("failed to load checkpoint",),
         "the stack's state in its backend is not whole: a run met a full disk there, or was killed while it was written",
         "in a backend's folder, put .pulumi/stacks/golabs-infra/{environment}.json.bak in the place of {environment}.json; "
-        "where there is none, remove {environment}.json, and up takes over what is on the server; then run this again",
+        "where there is none, or it is not whole either, remove both, and up takes over what is on the server",
     ),
     (
         ("passphrase must be set", "incorrect passphrase"),

@@ -19,12 +19,18 @@ from .browser.chromium import chromium_version
 from .faults import ledger
 from .matrix.summary import summarize
 from .standby import standby  # noqa: F401 - a fixture
+from .strategies import USUAL_EXAMPLES
 from .support import REPOSITORY, home_in_memory, make_project, running_server, wipe
 from .tls import encrypted, tls, tls_admin, tls_keys  # noqa: F401 - fixtures
 
 # A machine that is busy makes any example slow: that is no reason to fail, nor to give up drawing.
 settings.register_profile(
-    "ci", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+    "ci",
+    max_examples=USUAL_EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("explore", settings.get_profile("ci"), max_examples=2000, derandomize=False, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

@@ -226,6 +226,10 @@ HOSTILE = st.text(
 """Identifiers and literals that nobody would choose, of the characters that PostgreSQL takes."""
 
 
+USUAL_EXAMPLES = 50
+"""What a property test that does not say otherwise draws in the profile "ci"."""
+
+
 def examples(usual: int) -> settings:
     """How many examples a test draws: `usual` many in the profile "ci", more in "explore"."""
-    return settings(max_examples=max(1, usual * settings().max_examples // 100))
+    return settings(max_examples=max(1, usual * settings().max_examples // USUAL_EXAMPLES))

@@ -8,8 +8,8 @@ import pytest
 
 from golabs_infra.endpoint import Endpoint
 
+from ..live.by_hand import APP, DATABASE, MIGRATION, PASSWORDS, make_by_hand
 from ..live.catalog import row_versions
-from ..live.test_takeover import APP, DATABASE, MIGRATION, PASSWORDS, make_by_hand
 from ..live.tools import statements_in
 from .checkout import Checkout
 from .database import can_work, create_admin, databases, execute, login, migrate, rows, users, verifiers

@@ -86,7 +86,7 @@ def test_each_command_ends_in_one_message_and_nothing_is_lost(
         assert "mend:" in err, (command, err)
         assert fault.says in err, (command, err)
         assert len(err) < 2000, (command, err)
-        faults.record(f"{fault.name}: `{command}`", "direct", "exit 1, one message, nothing changed", seconds)
+        faults.record(fault.name, "direct", "exit 1, one message, nothing changed", seconds)
         assert project_files(stack.project) == files, command
     assert snapshot(stack.server, stack.database) == before
     stack.up()
@@ -112,9 +112,7 @@ def test_a_replica_is_looked_at_and_never_changed(
         if code == 1:
             assert "standby" in err or "replica" in err, (command, err)
             assert "mend:" in err, (command, err)
-            faults.record(
-                f"the server is a replica: `{command}`", "direct", "exit 1, one message, nothing changed", seconds
-            )
+            faults.record("the server is a replica", "direct", "exit 1, one message, nothing changed", seconds)
         else:
             assert command in LOOKING, (command, code, out, err)
             assert code in (0, 2)

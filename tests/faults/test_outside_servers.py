@@ -72,7 +72,7 @@ def assert_told(
         assert says in first_line(err), (command, err)
         assert mend in err.partition("mend: ")[2], (command, err)
         assert project_files(stack.project) == files, command
-        faults.record(f"{kind}: `{command}`", "direct", f"exit 1: {says}", seconds)
+        faults.record(kind, "direct", f"exit 1: {says}", seconds)
 
 
 @contextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cache
+
 import pytest
 import yaml
 
@@ -10,6 +13,16 @@ from golabs_infra.passphrase import PassphraseCrypter
 from golabs_infra.policy import TST_PASSPHRASE
 
 from ..support import REPOSITORY
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _each_key_once() -> Iterator[None]:
+    """A key of a million rounds is derived once a session, whoever asks for it."""
+    derive = passphrase._derive_key
+    known = cache(lambda phrase, salt, rounds: derive(phrase, salt))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passphrase, "_derive_key", lambda phrase, salt: known(phrase, salt, passphrase.ITERATIONS))
+        yield
 
 
 @pytest.fixture

@@ -1,17 +1,14 @@
-"""What a run shows: progress, names that would do something on a terminal, and streams that nobody has opened."""
+"""What a run shows: progress, and names that would do something on a terminal."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
 
 from golabs_infra.console import Screen, visible
 
-NAME = "golabs_infra"
 HOSTILE = "a\x1b[2J\x07\r\x9b1mb\u202ec\u2066\u200b\udc80"
 SHOWN = r"a\x1b[2J\x07\r\x9b1mb\u202ec\u2066\u200b\udc80"
 
@@ -111,25 +108,3 @@ def test_programs_get_every_character(capsys: pytest.CaptureFixture[str]) -> Non
     screen.result({"name": name})
     first, _, rest = capsys.readouterr().out.partition("\n")
     assert (first, json.loads(rest)) == (name, {"name": name})
-
-
-EVERYTHING = """
-import os
-from golabs_infra.console import Screen
-screen = Screen()
-with open(os.devnull) as file:
-    assert file.fileno() > 2  # else what a child process says would be written to it
-screen.line("a"), screen.table(["a"], [["b"]]), screen.raw("a"), screen.error("a"), screen.progress("a", 20, 20)
-screen.ask("a")
-"""
-
-
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
-@pytest.mark.parametrize(
-    ("arguments", "code"), [(["-c", EVERYTHING], 0), (["-m", NAME, "--help"], 0), (["-m", NAME, "no-such-command"], 64)]
-)
-def test_a_closed_stream_is_no_error(closed: str, arguments: list[str], code: int) -> None:
-    run = ["sh", "-c", f'"$@" {closed}', "sh", sys.executable, *arguments]
-    done = subprocess.run(run, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    assert "Traceback" not in done.stdout + done.stderr
-    assert done.returncode == code

@@ -20,9 +20,11 @@ from golabs_infra.formats import files_of, forms_among, render
 from golabs_infra.formats_login import ExportFormat
 
 from .catalogs import make_desired
-from .test_connections import endpoint
+from .connection_records import endpoint
 
-SCHEMA = json.loads(Path(__file__).with_name("secret-v1.schema.json").read_text(encoding="utf-8"))
+SCHEMA = jsonschema.Draft202012Validator(
+    json.loads(Path(__file__).with_name("secret-v1.schema.json").read_text(encoding="utf-8"))
+)
 OTHERS = [form for form in ExportFormat if form is not ExportFormat.YAML]
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 PASSWORD = "pencil"
@@ -119,7 +121,7 @@ def test_secrets_are_as_kubernetes_takes_them(service: str, given: dict[str, str
     documents = list(yaml.safe_load_all(text))
     assert len(documents) == 2
     for document in documents:
-        jsonschema.validate(document, SCHEMA, jsonschema.Draft202012Validator)
+        SCHEMA.validate(document)
         assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", document["metadata"]["name"])
         for label in document["metadata"]["labels"].values():
             assert re.fullmatch(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", label)
@@ -127,9 +129,10 @@ def test_secrets_are_as_kubernetes_takes_them(service: str, given: dict[str, str
 
 
 def test_the_schema_tells_a_secret_from_what_is_none() -> None:
+    SCHEMA.check_schema(SCHEMA.schema)
     for wrong in ({"kind": "Secret", "surplus": 1}, {"kind": "ConfigMap"}, {"kind": "Secret", "data": {"a": 1}}):
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate({"apiVersion": "v1", **wrong}, SCHEMA, jsonschema.Draft202012Validator)
+            SCHEMA.validate({"apiVersion": "v1", **wrong})
 
 
 def test_a_secret_has_the_root_certificate_and_no_path_of_it() -> None:

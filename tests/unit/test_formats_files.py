@@ -13,7 +13,8 @@ from golabs_infra.errors import GolabsError
 from golabs_infra.formats_login import ExportFormat
 from golabs_infra.project import Project
 
-from .test_connections import endpoint, failing_at
+from .connection_records import endpoint
+from .test_connections_files import failing_at
 from .test_formats import CERTIFICATE, OTHERS, records_of
 
 

@@ -10,33 +10,16 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
-from golabs_infra.errors import ConfigError, GolabsError, PolicyError, SecretsError
-from golabs_infra.passphrase import create
-from golabs_infra.policy import TST_PASSPHRASE
+from golabs_infra.errors import ConfigError
 from golabs_infra.project import Project
 from golabs_infra.stack_editing import StackDocument
-from golabs_infra.stackfile import StackFile, parse
+from golabs_infra.stackfile import parse
 
 from ..support import REPOSITORY
+from .stack_texts import document, edited, stack_texts
 
 TRACKED = sorted(REPOSITORY.glob("Pulumi.*.yaml"))
-
-
-def document(text: str, environment: str = "dev") -> StackDocument:
-    return StackDocument(Path(f"Pulumi.{environment}.yaml"), environment, text)
-
-
-def edited(text: str, service: str = "billing", retired: bool = True) -> str:
-    """The text with a service retired; undoing it must give the same text again."""
-    found = document(text)
-    found.set_retired(service, retired)
-    changed = found.text()
-    if retired:
-        found.set_retired(service, False)
-        assert found.text() == text
-    return changed
 
 
 @pytest.mark.parametrize("path", TRACKED, ids=[path.name for path in TRACKED])
@@ -275,120 +258,6 @@ def test_a_write_that_fails_leaves_nothing_behind(project: Project, monkeypatch:
     assert [path.name for path in project.root.iterdir()] == ["Pulumi.yaml"]
 
 
-def test_a_secret_is_written_encrypted_and_read_back(project: Project) -> None:
-    environ = {"PULUMI_CONFIG_PASSPHRASE": "of our own"}
-    found = StackDocument.open(project, "dev")
-    crypter = found.unlock(environ)
-    found.set_secret(("adminPassword",), SecretStr("admin-secret"), crypter)
-    found.set_secret(("passwords", "billing", "app"), SecretStr("app-secret"), crypter)
-    found.set_secret(("passwords", "billing", "migration"), SecretStr("first"), crypter)
-    found.set_secret(("passwords", "billing", "migration"), SecretStr("second"), crypter)
-    found.write()
-    text = project.stack_file("dev").read_text(encoding="utf-8")
-    assert "secret" not in text.replace("  secure:", "")
-    again = StackDocument.open(project, "dev")
-    assert again.unlock(environ).decrypt(again.get("adminPassword")["secure"]) == "admin-secret"  # type: ignore[index]
-    values = StackFile.read(project, "dev").decrypted(environ).values
-    shown = {key: str(value) for key, value in values.items()}
-    assert "app-secret" not in str(shown)
-    passwords = values["passwords"]
-    assert isinstance(passwords, dict)
-    assert {kind: value.get_secret_value() for kind, value in passwords["billing"].items()} == {
-        "app": "app-secret",
-        "migration": "second",
-    }
-
-
-def test_many_secrets_at_once_are_the_same_as_one_after_the_other() -> None:
-    crypter, _ = create("of our own")
-    secrets: dict[tuple[str, ...], SecretStr] = {
-        ("passwords", name, kind): SecretStr(name) for name in ("a", "b") for kind in ("migration", "app")
-    }
-    at_once, one_by_one = document("config:\n"), document("config:\n")
-    at_once.set_secrets({("adminPassword",): SecretStr("x"), **secrets}, crypter)
-    one_by_one.set_secret(("adminPassword",), SecretStr("x"), crypter)
-    for path, value in secrets.items():
-        one_by_one.set_secret(path, value, crypter)
-    assert [line.split("v1:")[0] for line in at_once.text().splitlines()] == [
-        line.split("v1:")[0] for line in one_by_one.text().splitlines()
-    ]
-
-
-def test_secrets_that_are_there_are_replaced_where_they_stand_and_others_stay() -> None:
-    crypter, salt = create("of our own")
-    first, second, third = (crypter.encrypt(word) for word in ("first", "second", "third"))
-    text = (
-        f"config:\n  golabs-infra:adminPassword: {{secure: '{first}'}} # ours\n  other:key: {{secure: {second}}}\n"
-        f"  golabs-infra:passwords:\n    billing: {{app: {{secure: {second}}}, migration: {{secure: {third}}}}}\n"
-        f"encryptionsalt: {salt}\n"
-    )
-    found = document(text)
-    secrets: dict[tuple[str, ...], SecretStr] = {
-        ("adminPassword",): SecretStr("new admin"),
-        ("passwords", "billing", "app"): SecretStr("new app"),
-        ("passwords", "billing", "migration"): SecretStr("new migration"),
-        ("passwords", "order", "app"): SecretStr("another service's"),
-    }
-    found.set_secrets(secrets, crypter)
-    config = parse(found.text(), "x")["config"]
-    assert isinstance(config, dict)
-    assert config["other:key"] == {"secure": second}
-    assert crypter.decrypt(config["golabs-infra:adminPassword"]["secure"]) == "new admin"
-    passwords = config["golabs-infra:passwords"]
-    assert crypter.decrypt(passwords["billing"]["app"]["secure"]) == "new app"
-    assert crypter.decrypt(passwords["billing"]["migration"]["secure"]) == "new migration"
-    assert crypter.decrypt(passwords["order"]["app"]["secure"]) == "another service's"
-    assert "'} # ours\n" in found.text()
-
-
-@pytest.mark.parametrize("whole", ["{secure: v1:x:y}", "'{\"billing\": {}}'"])
-def test_nothing_is_written_below_what_is_one_text(whole: str) -> None:
-    crypter, _ = create("of our own")
-    found = document(f"config:\n  golabs-infra:passwords: {whole}\n")
-    with pytest.raises(ConfigError, match=r"golabs-infra:passwords: it is (one text|encrypted as a whole)"):
-        found.set_secret(("passwords", "billing", "app"), SecretStr("x"), crypter)
-    assert not found.changed
-
-
-def test_the_first_secret_brings_a_salt_and_the_next_uses_it() -> None:
-    found = document("config:\n  a:b: c\n# end\n")
-    crypter = found.unlock({"PULUMI_CONFIG_PASSPHRASE": "of our own"})
-    salt = parse(found.text(), "x")["encryptionsalt"]
-    assert found.text() == f"config:\n  a:b: c\nencryptionsalt: {salt}\n# end\n"
-    again = document(found.text())
-    assert again.unlock({"PULUMI_CONFIG_PASSPHRASE": "of our own"}).decrypt(crypter.encrypt("x")) == "x"
-    assert not again.changed
-
-
-SALTED = "encryptionsalt: v1:slTiA6WR5SM=:v1:/U8jLTXbeoU05fVd:/VLiKoBncQKFYyS9yPAP0MP/aPJ8Cg==\n"
-"""The line of a stack whose passphrase is `of our own`."""
-
-
-@pytest.mark.parametrize(
-    ("text", "environ", "kind", "says"),
-    [
-        (SALTED, {}, SecretsError, "no passphrase is given"),
-        (SALTED, {"PULUMI_CONFIG_PASSPHRASE": "wrong"}, SecretsError, "is not the one of this stack"),
-        ("", {}, SecretsError, "there is no passphrase to encrypt with"),
-        ("", {"PULUMI_CONFIG_PASSPHRASE": ""}, SecretsError, "there is no passphrase to encrypt with"),
-        ("", {"PULUMI_CONFIG_PASSPHRASE_FILE": "/nowhere"}, SecretsError, "can't be read"),
-        ("secretsprovider: awskms://x\n", {}, SecretsError, "held by awskms://x, which only the Pulumi CLI can ask"),
-        ("encryptedkey: abc\n", {"PULUMI_CONFIG_PASSPHRASE": "x"}, SecretsError, "held by Pulumi Cloud"),
-        ("config: {golabs-infra:a: {secure: AAA}}\n", {"PULUMI_CONFIG_PASSPHRASE": "x"}, SecretsError, "Pulumi Cloud"),
-        ("", {"PULUMI_CONFIG_PASSPHRASE": TST_PASSPHRASE}, PolicyError, "which is published"),
-    ],
-)
-def test_a_stack_that_can_t_be_unlocked_says_why(
-    text: str, environ: dict[str, str], kind: type[GolabsError], says: str
-) -> None:
-    found = document(text)
-    with pytest.raises(kind) as caught:
-        found.unlock(environ)
-    assert says in str(caught.value)
-    assert caught.value.mend
-    assert not found.changed
-
-
 def test_tst_is_unlocked_by_its_published_passphrase() -> None:
     found = StackDocument.open(Project(REPOSITORY), "tst")
     assert found.unlock({})
@@ -405,70 +274,17 @@ def test_a_text_that_would_say_something_else_afterwards_is_left_alone() -> None
     assert found.text() == text
 
 
-_COMMENTS = st.sampled_from(["", " # note", "  # 'quoted: # note"])
-_SCALARS = st.sampled_from(
-    [
-        "plain",
-        "'it''s'",
-        '"two\\nlines"',
-        "5",
-        "true",
-        "no",
-        "~",
-        "[a, b]",
-        "{secure: v1:x:y}",
-        "|\n{i}  text\n{i}  more",
-    ]
-)
-_BETWEEN = st.sampled_from(["", "\n", "{i}# a comment\n", "\n{i}# two\n\n", "# at the margin\n"])
-
-
-@st.composite
-def stack_texts(draw: st.DrawFn) -> str:
-    """A stack's file as people write them, with three services and other keys around."""
-    step = draw(st.sampled_from(["  ", "    ", "   "]))
-    dash = step + draw(st.sampled_from(["", "  "]))
-    gap = draw(st.sampled_from([" ", "   "]))
-
-    def between(indent: str) -> str:
-        return draw(_BETWEEN).replace("{i}", indent)
-
-    services = []
-    for name in ("billing", "catalog", "order"):
-        written = draw(st.sampled_from([name, f"'{name}'", f'"{name}"']))
-        form = draw(st.sampled_from(["plain", "mapping", "flow", "name"]))
-        inner = f"{dash} {gap}"
-        if form == "plain":
-            entry = f"{written}{draw(_COMMENTS)}\n"
-        elif form == "flow":
-            entry = f"{{name: {written}, connectionLimit: 5}}{draw(_COMMENTS)}\n"
-        elif form == "name":
-            entry = f"name: {written}{draw(_COMMENTS)}\n"
-        else:
-            entry = f"name: {written}{draw(_COMMENTS)}\n{between(inner)}{inner}connectionLimit: 5{draw(_COMMENTS)}\n"
-        services.append(f"{between(dash)}{dash}-{gap}{entry}")
-    others = [
-        f"{between(step)}{step}other:key{index}: {draw(_SCALARS).replace('{i}', step)}\n"
-        for index in range(draw(st.integers(0, 2)))
-    ]
-    listed = f"{between(step)}{step}golabs-infra:services:{draw(_COMMENTS)}\n{''.join(services)}"
-    entries = draw(st.permutations([listed, *others]))
-    text = f"{between('')}config:{draw(_COMMENTS)}\n{''.join(entries)}{between('')}encryptionsalt: v1:x:y{draw(_COMMENTS)}\n{between('')}"
-    if draw(st.booleans()):
-        text = text.removesuffix("\n")
-    return text.replace("\n", "\r\n") if draw(st.booleans()) else text
-
-
 @given(text=stack_texts(), service=st.sampled_from(["billing", "catalog", "order"]))
 def test_retiring_any_service_of_any_file_keeps_every_other_line(text: str, service: str) -> None:
-    before, after = parse(text, "x"), parse(edited(text, service), "x")
+    written = edited(text, service)
+    before, after = parse(text, "x"), parse(written, "x")
     meant = yaml.safe_load(yaml.safe_dump(before, sort_keys=False))
     entries = meant["config"]["golabs-infra:services"]
     place = [entry["name"] if isinstance(entry, dict) else entry for entry in entries].index(service)
     entry = entries[place] if isinstance(entries[place], dict) else {"name": service}
     entries[place] = {**entry, "retired": True}
     assert after == meant
-    kept = edited(text, service).split("\n")
+    kept = written.split("\n")
     assert [line for line in text.split("\n") if line not in kept and service not in line] == []
 
 

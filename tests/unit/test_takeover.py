@@ -17,8 +17,8 @@ from golabs_infra.rights import check_drop
 from golabs_infra.sessions import Session, in_words
 from golabs_infra.takeover import Finding, Takeover
 
+from .adopting import ENDPOINT
 from .catalogs import make_cluster, make_desired, make_live
-from .test_adoption import ENDPOINT
 
 MIGRATION, APP = "billing_migration_dev_user", "billing_app_dev_user"
 ODD = 'an "odd"\nname'

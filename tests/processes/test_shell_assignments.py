@@ -9,11 +9,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from golabs_infra.legacy_lines import Entry, read_entries
 from golabs_infra.shell_words import BLANKS
+
+from ..strategies import examples
 
 BASH = shutil.which("bash")
 NAMES = [f"V{index}" for index in range(8)]
@@ -66,7 +68,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.skipif(BASH is None, reason="there is no bash here")
-@settings(max_examples=300)
+@examples(100)
 @given(st.lists(st.tuples(COMMANDS, st.lists(FRAGMENTS, max_size=5).map("".join), ENDS), min_size=1, max_size=8))
 @example([("", "a\\", "\n"), ("", "b", "\n")])
 @example([("", "'it", "\n"), ("", "x", "\n"), ("", "it's", "\n")])
@@ -83,7 +85,7 @@ def test_what_is_understood_is_what_bash_reads(folder: Path, lines: list[tuple[s
             assert entry.value == values[name], (name, text)
 
 
-@settings(max_examples=200)
+@examples(100)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"])), min_size=1, max_size=8))
 def test_every_quoted_value_is_understood(folder: Path, values: list[str]) -> None:
     for quote in (shlex.quote, lambda text: '"' + "".join(f"\\{c}" if c in '$`"\\' else c for c in text) + '"'):

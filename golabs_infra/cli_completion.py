@@ -1,0 +1,43 @@
+"""What a shell completes: stacks of the checkout, and the services of a stack. It reads files, and is silent about faults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from .errors import GolabsError
+from .project import Project, find_project
+from .stackfile import StackFile
+
+
+def environments(context: typer.Context, incomplete: str) -> list[str]:
+    """The stacks that have a file, `Pulumi.<env>.yaml`."""
+    project = _project(context)
+    if project is None:
+        return []
+    names = (path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in project.root.glob("Pulumi.*.yaml"))
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+def services(context: typer.Context, incomplete: str) -> list[str]:
+    """The services of the stack that stands before it on the line."""
+    project, environment = _project(context), context.params.get("environment")
+    if project is None or not isinstance(environment, str):
+        return []
+    try:
+        listed = StackFile.read(project, environment).values.get("services")
+    except (GolabsError, OSError):
+        return []
+    entries = listed if isinstance(listed, list) else []
+    names = [entry.get("name") if isinstance(entry, dict) else entry for entry in entries]
+    return [name for name in names if isinstance(name, str) and name.startswith(incomplete)]
+
+
+def _project(context: typer.Context) -> Project | None:
+    """The checkout that the line names, or the one around."""
+    named = context.parent.params.get("project") if context.parent is not None else None
+    try:
+        return find_project(Path(named) if named else Path.cwd())
+    except (GolabsError, OSError):
+        return None

@@ -1,0 +1,42 @@
+"""The examples of `--help`: every command has some, and the command line takes each as it stands."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+import typer.main
+
+from golabs_infra import cli
+from golabs_infra.cli_examples import EXAMPLES
+
+LINES = [line for examples in EXAMPLES.values() for line, _ in examples]
+
+
+def test_every_command_has_examples() -> None:
+    assert set(EXAMPLES) == set(typer.main.get_group(cli.app).commands) - {"server"}
+
+
+@pytest.mark.parametrize("command", EXAMPLES)
+def test_they_are_of_their_own_command_and_its_help_shows_them(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit) as ended:
+        cli.main([command, "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    for line, does in EXAMPLES[command]:
+        assert f"golabs {command}" in line
+        assert line in shown, shown
+        assert does in shown
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_each_is_taken_by_the_command_line(line: str) -> None:
+    """Parsed as a shell and the command would, and not run."""
+    part = line[line.index("golabs ") :].split(")", maxsplit=1)[0]
+    group = typer.main.get_group(cli.app)
+    name, *words = shlex.split(part)[1:]
+    context = group.commands[name].make_context(name, words)
+    assert (context.info_name, context.args) == (name, [])
