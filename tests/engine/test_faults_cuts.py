@@ -75,7 +75,7 @@ class Scene:
         wipe(self.restarting.server)
         for folder in (self.checkout.project.private_folder, self.checkout.project.output_folder(self.stack)):
             shutil.rmtree(folder, ignore_errors=True)
-        shutil.rmtree(self.checkout.backend)
+        shutil.rmtree(self.checkout.backend, ignore_errors=True)  # which tst does not use
         self.services = list(SERVICES)
         self.configure()
         self.checkout.init(self.stack)
@@ -143,13 +143,14 @@ class Scene:
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("command", ["up", "destroy", "verify", "reset"])
+@pytest.mark.parametrize("command", ["up", "destroy", "reset"])
 def test_it_is_one_message_with_its_mend_and_the_next_up_converges(
     command: str, checkout: Checkout, server_of_its_own: Restarting, faults: Faults, pytestconfig: pytest.Config
 ) -> None:
-    keeps = command in ("up", "verify")
+    keeps = command == "up"
     scene = Scene(checkout, server_of_its_own, "dev" if keeps else "tst")
-    for kind, happening in scene.restarting.kinds.items():
+    kinds = list(scene.restarting.kinds.items())
+    for kind, happening in (kinds[at] for at in points(pytestconfig, len(kinds), few=1)):
         scene.begin()
         known, held = passwords(checkout.connections(scene.stack)), scene.held
         number = scene.statements(command)
@@ -161,14 +162,13 @@ def test_it_is_one_message_with_its_mend_and_the_next_up_converges(
                 assert known.items() <= passwords(checkout.connections(scene.stack)).items()
                 assert scene.held == held
             assert scene.is_whole()
-            faults.record(f"{kind} during `{command}`", "pulumi", _ending(command, ran), seconds)
+            faults.record(f"{kind} during `{command}`", "pulumi", _ending(ran), seconds)
 
 
-def _ending(command: str, ran: Ran) -> str:
+def _ending(ran: Ran) -> str:
     """How a command ended: with one error and its mend, or in order, where what was lost was said or tried again."""
     if ran.code == 0:
         assert "error:" not in ran.text, str(ran)
-        assert command != "verify" or "proven twice" in ran.text, str(ran)
         return "exit 0: the lost connection was opened again"
     assert ran.code == 1, str(ran)
     assert ran.text.count("error: ") == 1, str(ran)
