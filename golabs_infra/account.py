@@ -217,6 +217,7 @@ class Account:
             self._warn(f"{run.database} and its users are left in place; the connection files keep their passwords")
         else:
             run.direct.check_destroy()
+            run.direct.drop_leftovers(self._change)
         self._report(run.pulumi.destroy(self._heard, lock_timeout_s=LOCK_TIMEOUT_S))
         if run.policy.drops:
             forget_environment(run.project, run.environment)

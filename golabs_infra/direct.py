@@ -204,6 +204,11 @@ class DirectEngine:
         with connect_admin(self.endpoint) as admin:
             self._applier.one_by_one(admin, [AllowConnections(self.settings.database)], progress)
 
+    def drop_leftovers(self, progress: Progress = lambda change: None) -> None:
+        """Drops what a reset that was killed has left, which no other engine knows of. Waits for one that is at work."""
+        with connect_admin(self.endpoint) as admin, self._applier.lock(admin):
+            self._applier.one_by_one(admin, self._leftovers(self._cluster(admin)), progress)
+
     def export(self, form: ExportFormat = ExportFormat.YAML) -> list[Path]:
         """Writes the connection files again, in a form, from the configuration and from the files that are there."""
         environment = self.settings.environment

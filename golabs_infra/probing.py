@@ -134,20 +134,28 @@ class _Prober:
 
     def __call__(self, role: Role) -> tuple[Login, list[Observation]]:
         user = role.name
+        login, observations, lost = self._at_home(role)
+        if lost:  # the server was restarted, the network cut: a session that ends again was ended by what it tried
+            login, observations, _ = self._at_home(role)
+        if login.refusal is None or login.refusal.reason is not RefusalReason.WRONG_PASSWORD:
+            observations += map(self._elsewhere, [user] * len(self._other_databases), self._other_databases)
+        return login, observations
+
+    def _at_home(self, role: Role) -> tuple[Login, list[Observation], bool]:
+        """What a user meets in the environment's own database, and whether its session was lost on the way."""
+        user = role.name
         attempt = self._program.log_in(user)
         session = log_in(self._endpoint, self._database, user, self._passwords[user])
         if isinstance(session, Refusal):
             login = Login(user, session.password_asked, refusal=session)
-            observations = [Observation(user, attempt, _of_own_login(session, role), session.message, session.state)]
-        else:
-            with closing(session):
-                version = session.info.server_version
-                login = _look(session, user)
-                observations = [Observation(user, attempt, Outcome.PERMITTED)]
-                observations += self._inside(session, user, version)
-        if login.refusal is None or login.refusal.reason is not RefusalReason.WRONG_PASSWORD:
-            observations += map(self._elsewhere, [user] * len(self._other_databases), self._other_databases)
-        return login, observations
+            refused = Observation(user, attempt, _of_own_login(session, role), session.message, session.state)
+            return login, [refused], False
+        with closing(session):
+            version = session.info.server_version
+            login = _look(session, user)
+            observations = [Observation(user, attempt, Outcome.PERMITTED)]
+            observations += self._inside(session, user, version)
+            return login, observations, session.broken
 
     def _inside(self, session: psycopg.Connection[Any], user: str, version: int) -> list[Observation]:
         seen = try_all(session, user, self._program.first(user, version))

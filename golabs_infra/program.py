@@ -30,7 +30,7 @@ from .errors import AdoptionError, EngineError, Fault, GolabsError, IdentityErro
 from .identity import note_identity
 from .inspection import Cluster, PasswordProver, look_at, look_inside
 from .model import PUBLIC_SCHEMA, Desired, expand
-from .names import Login, UserKind, login_name, parse_user_name
+from .names import Login, UserKind, login_name, parse_user_name, rebuilt_name
 from .passwords import generate
 from .pending import forget_pending
 from .policy import CONFIRMATION_VARIABLE
@@ -103,6 +103,8 @@ def _run(project: Project) -> None:
         )
     if cluster.database_exists and not cluster.allows_connections:
         _open_database(project, settings, endpoint)
+    if settings.policy.drops and cluster.unfinished_reset:
+        _drop_leftovers(project, settings, endpoint)
     if settings.policy.drops and decision.removed_services and cluster.database_exists:
         _release(project, settings, endpoint, decision.removed_services)
     decision = _with_passwords_made(settings, decision)
@@ -312,6 +314,16 @@ def _open_database(project: Project, settings: Settings, endpoint: Endpoint) -> 
     else:
         DirectEngine(project, settings, endpoint).open_database()
         pulumi.log.warn(f"{settings.database} allowed no connections, after a destroy that failed: it is open again")
+
+
+def _drop_leftovers(project: Project, settings: Settings, endpoint: Endpoint) -> None:
+    """A reset that was killed has left the database that it was building: nothing else would ever drop it."""
+    left = f"{rebuilt_name(settings.database)} is there, of a reset that was interrupted"
+    if pulumi.runtime.is_dry_run():
+        pulumi.log.warn(f"{left}: up drops it")
+    else:
+        DirectEngine(project, settings, endpoint).drop_leftovers()
+        pulumi.log.warn(f"{left}, or still at work then; there is none now")
 
 
 def _release(project: Project, settings: Settings, endpoint: Endpoint, removed: tuple[str, ...]) -> None:

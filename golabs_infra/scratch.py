@@ -111,16 +111,25 @@ class Scratch:
             if service.schema.name in self.made:
                 self.left_behind.add(f"{service.schema.name}.{self.name}")
 
-    def _run(self, user: str, statements: Collection[str]) -> str:
-        """Runs statements as a migration user in one transaction; gives why it could not, or nothing."""
+    def _run(self, user: str, statements: Collection[str], *, again: bool = True) -> str:
+        """Runs statements as a migration user in one transaction; gives why it could not, or nothing.
+
+        A session that was lost is opened `again` once.
+        """
         try:
             session = log_in(self._endpoint, self._database, user, self._passwords[user])
             if isinstance(session, Refusal):
                 return f"{user} can't log in: {session.message}"
             with closing(session):
-                session.execute("\n".join([beginning(session), _PATIENT, *statements, "COMMIT;"]).encode())
+                try:
+                    session.execute("\n".join([beginning(session), _PATIENT, *statements, "COMMIT;"]).encode())
+                except psycopg.Error as error:
+                    if not (session.broken and again):
+                        return message_of(error)
+                else:
+                    return ""
         except psycopg.Error as error:
             return message_of(error)
         except GolabsError as error:
             return error.what
-        return ""
+        return self._run(user, statements, again=False)

@@ -38,6 +38,12 @@ _LOCKED_MEND = (
     "another session has held for too long what this waited for: find it (SELECT pid, usename, xact_start, query FROM "
     "pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start), and end its transaction"
 )
+_LOST = re.compile(
+    r"driver: bad connection|: EOF$|broken pipe|connection (?:reset by peer|refused)|terminating connection"
+    r"|i/o timeout|\((?:57P0[123]|08\d{3})\)",
+    re.MULTILINE,
+)
+"""What the provider says of a connection to PostgreSQL that ended, of each resource that it was at anew."""
 _Failure = tuple[tuple[str, ...], str, str]
 _OF_THE_MACHINE: tuple[_Failure, ...] = (
     (
@@ -266,7 +272,7 @@ class PulumiEngine:
         if (known := self._known(f"{text}\n{told}", _OF_THE_MACHINE)) is not None:
             return known
         if told:
-            return EngineError(told, mend=_LOCKED_MEND if _LOCKED in told else "")
+            return _told_error(self._environment, told)
         if state := _STATE_DATABASE.search(text):
             return EngineError(
                 f"the stack's state can't be reached: {state[1]}",
@@ -305,6 +311,19 @@ def install_cli(root: Path) -> None:
 def _cancel(environment: str) -> str:
     """The command that takes a dead run's lock away."""
     return f'eval "$(golabs env {environment})" && pulumi cancel --yes --stack {environment}'
+
+
+def _told_error(environment: str, told: str) -> EngineError:
+    """What the program or the provider said of a failure; the program says by itself how to mend it."""
+    if (lost := _LOST.search(told)) and "mend: " not in told:
+        return EngineError(
+            f"the connection to PostgreSQL was lost in the middle of it ({lost[0].removeprefix(': ')}); what was done until "
+            "then stays",
+            where=environment,
+            mend="see that the server runs (its log says what happened), and run the same command again: it goes on from "
+            "there",
+        )
+    return EngineError(told, mend=_LOCKED_MEND if _LOCKED in told else "")
 
 
 def _lock_error(environment: str, lock: re.Match[str], text: str) -> EngineError:

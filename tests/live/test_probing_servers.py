@@ -121,3 +121,20 @@ def test_progress_is_told_for_each_user(provisioned: Endpoint, project: Project)
     desired, seen = tools.engine(project, provisioned).desired, relations(provisioned)
     probe(provisioned, desired, passwords(project), seen, progress=lambda *count: told.append(count))
     assert told == [(done, 6) for done in range(1, 7)]
+
+
+def test_a_session_that_was_lost_once_is_opened_again_and_all_is_decided(
+    provisioned: Endpoint, project: Project
+) -> None:
+    with tools.login(project, "billing", "migration") as session:
+        session.execute(
+            b"CREATE SEQUENCE calls; CREATE FUNCTION first_words() RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS"
+            b" 'BEGIN IF nextval(''billing.calls'') = 1 THEN"
+            b" PERFORM pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid()); END IF; RETURN true; END';"
+            b"CREATE VIEW deadly_once AS SELECT 1 AS one WHERE first_words()"
+        )
+    result = probed(provisioned, project)
+    assert unexpected(result) == set()
+    assert not [each for each in result.observations if each.outcome is UNDECIDED]
+    assert of(result, APP, "read", "view billing.deadly_once").outcome is PERMITTED
+    assert tools.answer(provisioned, "SELECT last_value FROM billing.calls", database=DATABASE) > 2
