@@ -276,8 +276,17 @@ def _unlocked(phrase: str, salt: str) -> passphrases.PassphraseCrypter:
 
 
 def make_checkout(folder: Path, toolchain: Toolchain) -> Checkout:
-    """A copy of what git tracks, or would, in `folder`; its virtual environment is the one that the tests run in."""
+    """A copy of the project in `folder`, with a backend and a Pulumi home of its own."""
     root = folder / "golabs"
+    copy_project(root)
+    backend = folder / "backend"
+    backend.mkdir()
+    own = {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE, "PULUMI_BACKEND_URL": f"{backend.as_uri()}?metadata=skip"}
+    return Checkout(Project(root), toolchain, _environ(pulumi_home(folder / "pulumi-home", toolchain)), own)
+
+
+def copy_project(root: Path) -> None:
+    """What git tracks, or would, but for the tests; the virtual environment is the one that the tests run in."""
     for name in _project_files():
         target = root / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -287,10 +296,6 @@ def make_checkout(folder: Path, toolchain: Toolchain) -> Checkout:
         target.parent.mkdir(exist_ok=True)
         shutil.copy2(compiled, target)
     (root / ".venv").symlink_to(sys.prefix, target_is_directory=True)
-    backend = folder / "backend"
-    backend.mkdir()
-    own = {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE, "PULUMI_BACKEND_URL": f"{backend.as_uri()}?metadata=skip"}
-    return Checkout(Project(root), toolchain, _environ(_home(folder / "pulumi-home", toolchain)), own)
 
 
 def _project_files() -> Iterator[str]:
@@ -306,7 +311,7 @@ def _project_files() -> Iterator[str]:
             yield name
 
 
-def _home(home: Path, toolchain: Toolchain) -> Path:
+def pulumi_home(home: Path, toolchain: Toolchain) -> Path:
     """A Pulumi home of its own, where the user's CLI and plugins are found and the user's selected stacks are not."""
     home.mkdir()
     users = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")

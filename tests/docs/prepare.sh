@@ -1,0 +1,20 @@
+# What the `before` comments of a page may call, in the page's own shell. The runner exports the PAGE_ variables.
+
+# A PostgreSQL that is not the embedded one, empty, with a superuser: for psql, and by name for the configuration.
+own_server() {
+  export PGHOST="$PAGE_SERVER_HOST" PGPORT="$PAGE_SERVER_PORT" PGUSER="$PAGE_SERVER_USER"
+  export PGPASSWORD="$PAGE_SERVER_PASSWORD" PGDATABASE=postgres ADMIN_PASSWORD="$PAGE_SERVER_PASSWORD"
+}
+
+# The Pulumi CLI and its plugins on PATH, as the installer puts them there, or no longer.
+with_pulumi() {
+  export PATH="$PAGE_PATH_WITH_PULUMI" PULUMI_HOME="$PAGE_PULUMI_HOME"
+}
+without_pulumi() {
+  export PATH="$PAGE_PATH" PULUMI_HOME="$HOME/.pulumi"
+}
+
+# The port of the embedded server is the page's own from its first start on.
+port_of_its_own() {
+  golabs server start --port "$PAGE_PORT" && golabs server stop
+}
