@@ -1,4 +1,4 @@
-"""The catalogs' proof: every rule on one set of evidence. Pure; what the rules find is listed in docs/findings.md."""
+"""The catalogs' proof: every rule on one set of evidence. Pure; what the rules find is listed in docs/reference/findings.md."""
 
 from __future__ import annotations
 

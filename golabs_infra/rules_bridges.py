@@ -1,6 +1,6 @@
 """Rules on ways around privileges: definer's routines, triggers, inheritance, foreign keys, row security. Pure.
 
-See docs/findings.md for what each finding says.
+See docs/reference/findings.md for what each finding says.
 """
 
 from __future__ import annotations

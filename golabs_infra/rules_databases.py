@@ -1,6 +1,6 @@
 """Rules on the environment's database, the server's other ones, and what the database shares: extensions, schemas. Pure.
 
-See docs/findings.md for what each finding says.
+See docs/reference/findings.md for what each finding says.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rules on what will be: default privileges, and settings that new sessions begin with. Pure; see docs/findings.md."""
+"""Rules on what will be: default privileges, and settings that new sessions begin with. Pure; see docs/reference/findings.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules on objects: who owns them, and who has which privilege on them. Pure; see docs/findings.md.
+"""Rules on objects: who owns them, and who has which privilege on them. Pure; see docs/reference/findings.md.
 
 An object is a service's (in its schema), shared (the schemas public and extensions), the server's own (pg_catalog, a
 parameter), or somebody else's. What others do with their own is no finding, unless a service's user gets something of it.

@@ -1,4 +1,4 @@
-"""Rules on roles: attributes, logins, memberships. Pure; see docs/findings.md for what each finding says."""
+"""Rules on roles: attributes, logins, memberships. Pure; see docs/reference/findings.md for what each finding says."""
 
 from __future__ import annotations
 

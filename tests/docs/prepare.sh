@@ -18,3 +18,11 @@ without_pulumi() {
 port_of_its_own() {
   golabs server start --port "$PAGE_PORT" && golabs server stop
 }
+
+# An environment on that server, by its own passphrase, with the admin's password encrypted in its file; nothing is provisioned.
+environment_on_own_server() {
+  own_server
+  export PULUMI_CONFIG_PASSPHRASE="the page's own passphrase"
+  sed -i "s/^config:$/&\n  golabs-infra:host: $PGHOST\n  golabs-infra:port: $PGPORT\n  golabs-infra:adminUser: $PGUSER/" "Pulumi.$1.yaml"
+  printf '%s\n' "$ADMIN_PASSWORD" | golabs set-password "$1" --admin
+}

@@ -27,7 +27,7 @@ from .mutations import MUTATIONS
 from .tools import DATABASE, as_superuser
 
 ROWS: dict[str, str] = defaultdict(str)
-for line in (REPOSITORY / "docs" / "findings.md").read_text(encoding="utf-8").splitlines():
+for line in (REPOSITORY / "docs" / "reference" / "findings.md").read_text(encoding="utf-8").splitlines():
     if line.startswith("| `"):
         ROWS[line.split("`")[1].partition("/")[0]] += line.split("|")[3]
 """What the documentation says of each rule's severity."""
