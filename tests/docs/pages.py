@@ -110,7 +110,10 @@ def _own_environment(folder: Path) -> None:
     here = f"import site, sys; sys.path.insert(0, {str(folder.parent)!r}); site.addsitedir({sysconfig.get_path('purelib')!r})"
     (packages / "tests.pth").write_text(f"{here}\n", encoding="utf-8")
     command = folder / "bin" / "golabs"
-    command.write_text(f"#!{folder}/bin/python\nimport sys\nfrom golabs_infra.__main__ import main\nsys.exit(main())\n", encoding="utf-8")
+    command.write_text(
+        f"#!{folder}/bin/python\nimport sys\nfrom golabs_infra.__main__ import main\nsys.exit(main())\n",
+        encoding="utf-8",
+    )
     command.chmod(0o755)
     for stamp in (".runtime", ".development"):
         (folder / stamp).touch()

@@ -26,3 +26,19 @@ environment_on_own_server() {
   sed -i "s/^config:$/&\n  golabs-infra:host: $PGHOST\n  golabs-infra:port: $PGPORT\n  golabs-infra:adminUser: $PGUSER/" "Pulumi.$1.yaml"
   printf '%s\n' "$ADMIN_PASSWORD" | golabs set-password "$1" --admin
 }
+
+# A folder of the old scripts' configuration, in which dev is that server.
+legacy_folder() {
+  mkdir -p "$1/config"
+  cat >"$1/config/environments.conf" <<END
+[dev]
+HOST=$PGHOST
+PORT=$PGPORT
+ADMIN_USER=$PGUSER
+END
+  cat >"$1/config/.env.dev" <<END
+POSTGRES_ADMIN_PASSWORD=$ADMIN_PASSWORD
+BILLING_MIGRATION_PASSWORD=an-old-password
+BILLING_APP_PASSWORD=another-old-one
+END
+}

@@ -7,7 +7,6 @@ needs it. What can't be run here says so in the page, with the reason.
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +72,7 @@ def follow(shell: Shell, page: Page, block: Block) -> None:
     """Runs a block's commands; each but the last must succeed, and the last ends as the page says."""
     for told in block.directives.get("before", ()):
         prepare(shell, told, page, block)
-    typed = "".join(f"{line}\n" for line in shlex.split(block.told("stdin") or ""))
+    typed = prepare(shell, f"printf '%s\\n' {block.told('stdin')}", page, block) if block.told("stdin") else ""
     for command in block.commands:
         expected = int(block.told("exit") or 0) if command is block.commands[-1] else 0
         ended = shell.run(command.text, typed)
@@ -91,10 +90,11 @@ def assert_shown(block: Block, command: Command, ended: Ended, where: str) -> No
         assert line is None, f"{where}\nnot printed, or not in this order:\n{line}\nit has printed:\n{ended.printed}"
 
 
-def prepare(shell: Shell, command: str, page: Page, block: Block) -> None:
-    """Runs what readers don't see."""
+def prepare(shell: Shell, command: str, page: Page, block: Block) -> str:
+    """Runs what readers don't see; gives what it prints."""
     ended = shell.run(command)
     assert ended.code == 0, f"{page.name}:{block.line}: before: {command}\n{ended.printed}"
+    return ended.printed
 
 
 def test_few_commands_are_not_run_and_each_says_why() -> None:
