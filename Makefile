@@ -9,7 +9,7 @@ WORKERS ?= --numprocesses 2 --dist loadfile  # each starts servers of its own; e
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help up test matrix faults lint bench down clean
+.PHONY: help up test matrix faults docs lint bench down clean
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -26,6 +26,9 @@ matrix: $(DEVELOPMENT) ## test PostgreSQL 13 to 18, both kinds of admin, both en
 
 faults: $(DEVELOPMENT) ## cause every fault (kills, lost servers, full disks), and write the table of docs/faults.md
 	$(BIN)/python -m pytest $(WORKERS) tests/faults tests/engine/test_faults_*.py --faults --faults-report docs/faults.md $(PYTEST_ARGS)
+
+docs: $(DEVELOPMENT) ## write the reference pages that follow from the code
+	$(BIN)/python -m tests.docs.reference
 
 lint: $(DEVELOPMENT) ## ruff and mypy
 	$(BIN)/python -m ruff check .

@@ -191,37 +191,75 @@ class ServiceSettings(_Frozen):
     The limits hold for the app user only: a migration must be able to run long. Timeouts are in milliseconds.
     """
 
-    name: Text
-    connection_limit: Annotated[WholeNumber, Field(ge=1, le=262_143)] | None = None
-    statement_timeout: Milliseconds | None = None
-    idle_in_transaction_timeout: Milliseconds | None = None
-    extensions: Annotated[tuple[str, ...], BeforeValidator(_extensions)] = ()
-    retired: Flag = False
+    name: Text = Field(
+        description="`[a-z][a-z0-9_]*`, but `public`, `extensions`, `database` and `pg_...`: schema, users and files are called by it"
+    )
+    connection_limit: Annotated[WholeNumber, Field(ge=1, le=262_143)] | None = Field(
+        default=None, description="how many sessions the app user may have at once"
+    )
+    statement_timeout: Milliseconds | None = Field(
+        default=None, description="after which the server ends a statement of the app user: `ms`, `s`, `min`, `h`, `d`"
+    )
+    idle_in_transaction_timeout: Milliseconds | None = Field(
+        default=None, description="after which the server ends a session of the app user that idles in a transaction"
+    )
+    extensions: Annotated[tuple[str, ...], BeforeValidator(_extensions)] = Field(
+        default=(),
+        description="a list; made by the admin in the schema `extensions`, second on both users' `search_path`",
+    )
+    retired: Flag = Field(
+        default=False, description="nobody can log in; users, schema and data stay; `golabs retire` writes it"
+    )
 
 
 class AcceptedFinding(_Frozen):
     """A finding of `golabs verify` that is known and accepted, until a day if one is given."""
 
-    id: Text
-    object: Text
-    note: Text
-    until: Annotated[date, BeforeValidator(_day)] | None = None
+    id: Text = Field(description="as `golabs verify` prints it; may hold `*`")
+    object: Text = Field(description="as `golabs verify` prints it; may hold `*`")
+    note: Text = Field(description="why it is accepted, for the report")
+    until: Annotated[date, BeforeValidator(_day)] | None = Field(
+        default=None, description="the last day on which it is accepted; for ever without one"
+    )
 
 
 class ServerKeys(_Frozen):
     """The scalar keys, as they stand in the file."""
 
-    server: Annotated[Literal["embedded"], BeforeValidator(_open)] | None = None
-    host: Host | None = None
-    port: Annotated[WholeNumber, Field(ge=1, le=65_535)] = 5432
-    admin_user: Word = "postgres"
-    admin_password: Secret | None = None
-    admin_database: Word = "postgres"
-    ssl_mode: Annotated[SslMode, BeforeValidator(_open)] | None = None
-    ssl_root_cert: FilePath | None = None
-    ssl_cert: FilePath | None = None
-    ssl_key: FilePath | None = None
-    policy: Annotated[PolicyName, BeforeValidator(_open)] | None = None
+    server: Annotated[Literal["embedded"], BeforeValidator(_open)] | None = Field(
+        default=None, description="`embedded`: the PostgreSQL of this checkout; in place of `host`"
+    )
+    host: Host | None = Field(
+        default=None,
+        description="the server's name or address, or the absolute folder of its socket; in place of `server`",
+    )
+    port: Annotated[WholeNumber, Field(ge=1, le=65_535)] = Field(default=5432, description="the server's TCP port")
+    admin_user: Word = Field(
+        default="postgres", description="who provisions: a superuser, or a role with CREATEDB and CREATEROLE"
+    )
+    admin_password: Secret | None = Field(
+        default=None,
+        description="its password, encrypted: `golabs set-password ENV --admin`; not needed beside `sslCert` and `sslKey`",
+    )
+    admin_database: Word = Field(
+        default="postgres", description="the database that the admin connects to before there is ours"
+    )
+    ssl_mode: Annotated[SslMode, BeforeValidator(_open)] | None = Field(
+        default=None,
+        description="`disable`, `require`, `verify-ca` or `verify-full`; `require`, but `disable` on this machine itself",
+    )
+    ssl_root_cert: FilePath | None = Field(
+        default=None,
+        description="PEM file of the authority that has signed the server's certificate; from the project's folder",
+    )
+    ssl_cert: FilePath | None = Field(
+        default=None, description="PEM file of the admin's own certificate, with its chain"
+    )
+    ssl_key: FilePath | None = Field(default=None, description="PEM file of its key: 0600, without a passphrase")
+    policy: Annotated[PolicyName, BeforeValidator(_open)] | None = Field(
+        default=None,
+        description="`disposable`, `keep` or `guarded`; known by name for tst, dev, qua and prd, other stacks must say it",
+    )
 
 
 KEYS: dict[str, str] = {
