@@ -6,8 +6,6 @@ import os
 import re
 import shutil
 import sys
-import sysconfig
-import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from golabs_infra.server import EmbeddedServer
 from golabs_infra.server_binaries import SHARED_FOLDER, find_programs
 from golabs_infra.toolchain import Toolchain
 
-from ..engine.checkout import copy_project, pulumi_home
+from ..engine.checkout import copy_project, own_environment, pulumi_home
 from ..support import REPOSITORY, free_port
 from .blocks import Block, needs_of_page, read_page
 from .shell import Shell
@@ -67,7 +65,7 @@ def followed(page: Page, folder: Path, server: Endpoint | None, toolchain: Toolc
     """A shell in a copy of the project, as somebody has it who follows the page; all that it started is ended."""
     project = Project(folder / "golabs")
     copy_project(project.root)
-    _own_environment(project.root / ".venv")
+    own_environment(project.root / ".venv")
     given = folder / "given"
     for made in (folder / "home", given):
         made.mkdir()
@@ -100,23 +98,6 @@ def followed(page: Page, folder: Path, server: Endpoint | None, toolchain: Toolc
         elsewhere = EmbeddedServer(project.server_home).stop().data_directory.parent
         if elsewhere.parent == SHARED_FOLDER:
             shutil.rmtree(elsewhere, ignore_errors=True)
-
-
-def _own_environment(folder: Path) -> None:
-    """A virtual environment that a page's `make` takes for set up: its packages are the tests' own, its project the copy."""
-    folder.unlink()
-    venv.create(folder, with_pip=False, symlinks=True)
-    (packages,) = folder.glob("lib/python*/site-packages")
-    here = f"import site, sys; sys.path.insert(0, {str(folder.parent)!r}); site.addsitedir({sysconfig.get_path('purelib')!r})"
-    (packages / "tests.pth").write_text(f"{here}\n", encoding="utf-8")
-    command = folder / "bin" / "golabs"
-    command.write_text(
-        f"#!{folder}/bin/python\nimport sys\nfrom golabs_infra.__main__ import main\nsys.exit(main())\n",
-        encoding="utf-8",
-    )
-    command.chmod(0o755)
-    for stamp in (".runtime", ".development"):
-        (folder / stamp).touch()
 
 
 def _path(project: Project, toolchain: Toolchain) -> str:

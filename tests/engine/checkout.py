@@ -11,6 +11,8 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -296,6 +298,23 @@ def copy_project(root: Path) -> None:
         target.parent.mkdir(exist_ok=True)
         shutil.copy2(compiled, target)
     (root / ".venv").symlink_to(sys.prefix, target_is_directory=True)
+
+
+def own_environment(folder: Path) -> None:
+    """In place of the tests' own: one with the same packages and the copied project, which `make` takes for set up."""
+    folder.unlink()
+    venv.create(folder, with_pip=False, symlinks=True)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    here = f"import site, sys; sys.path.insert(0, {str(folder.parent)!r}); site.addsitedir({sysconfig.get_path('purelib')!r})"
+    (packages / "tests.pth").write_text(f"{here}\n", encoding="utf-8")
+    command = folder / "bin" / "golabs"
+    command.write_text(
+        f"#!{folder}/bin/python\nimport sys\nfrom golabs_infra.__main__ import main\nsys.exit(main())\n",
+        encoding="utf-8",
+    )
+    command.chmod(0o755)
+    for stamp in (".runtime", ".development"):
+        (folder / stamp).touch()
 
 
 def _project_files() -> Iterator[str]:
