@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -27,6 +28,7 @@ from .login_changes import LoginChanger
 from .names import USER_KINDS
 from .plan import service_of
 from .policy import CONFIRMATION_VARIABLE, Policy
+from .progress import Board
 from .runs import Run
 from .script import change_script
 from .wording import describe
@@ -65,6 +67,7 @@ class Account:
         self._warnings: list[str] = []
         self._files: list[Path] = []
         self._verb = "changed"
+        self._board = Board(run.database)
         run.check_configuration()
         self._reason = reason or run.chosen.reason
         self._group: str | None = None
@@ -139,7 +142,8 @@ class Account:
                     self._show(change, service_of(change))
             self._take(outcome)
         else:
-            report = self._run.pulumi.preview(self._heard)
+            with self._drawn():
+                report = self._run.pulumi.preview(self._heard)
             self._report(report)
             check_losses(self._run.policy, self._run.environment, report.losses)
 
@@ -147,9 +151,13 @@ class Account:
         """Applies, and shows where the connection files are."""
         self._verb = "changed"
         if self._run.is_direct:
-            self._take(self._run.direct.up(self._change))
+            with self._drawn():
+                outcome = self._run.direct.up(self._change)
+            self._take(outcome)
         else:
-            self._report(self._pulumi_up())
+            with self._drawn():
+                report = self._pulumi_up()
+            self._report(report)
             self._files = self._connection_files()
         self._show_services()
 
@@ -175,7 +183,8 @@ class Account:
     def change_logins(self, changer: LoginChanger, users: Collection[str], passwords: Mapping[str, SecretStr]) -> None:
         """Opens and closes logins and sets passwords, on the server alone. Raises ApplyError."""
         self._verb = "changed"
-        changer.change(users, passwords, self._change)
+        with self._drawn():
+            changer.change(users, passwords, self._change)
 
     def converge_service(self, service: str) -> None:
         """Makes the server what the model says of a service, where the engine's state did not know what it is like.
@@ -201,14 +210,18 @@ class Account:
     def reset(self) -> None:
         """Drops the database and makes it again."""
         self._verb = "changed"
-        self._take(self._run.direct.reset(self._change))
+        with self._drawn():
+            outcome = self._run.direct.reset(self._change)
+        self._take(outcome)
 
     def destroy(self) -> None:
         """Lets go of what the policy permits."""
         self._verb = "let go"
         run = self._run
         if run.is_direct:
-            self._take(run.direct.destroy(self._change))
+            with self._drawn():
+                outcome = run.direct.destroy(self._change)
+            self._take(outcome)
             return
         if run.policy.forgets:
             # The state holds the only copy of generated passwords; the files must have them before it forgets.
@@ -218,7 +231,9 @@ class Account:
         else:
             run.direct.check_destroy()
             run.direct.drop_leftovers(self._change)
-        self._report(run.pulumi.destroy(self._heard, lock_timeout_s=LOCK_TIMEOUT_S))
+        with self._drawn():
+            report = run.pulumi.destroy(self._heard, lock_timeout_s=LOCK_TIMEOUT_S)
+        self._report(report)
         if run.policy.drops:
             forget_environment(run.project, run.environment)
         else:
@@ -242,6 +257,13 @@ class Account:
             }
         )
 
+    @contextmanager
+    def _drawn(self) -> Iterator[None]:
+        """A long piece of work, which a terminal shows as a live table."""
+        self._board = Board(self._run.database)
+        with self._screen.live(self._board):
+            yield
+
     def _forget(self) -> None:
         self._changes.clear()
         self._warnings.clear()
@@ -249,6 +271,7 @@ class Account:
 
     def _change(self, change: Change) -> None:
         """A change as it is sent; what users may do on the database is sent for all of them together."""
+        self._board.take_change(change)
         on_database = isinstance(change, GrantPrivileges | RevokePrivileges) and change.grant.kind == "database"
         self._show(change, "" if on_database else service_of(change))
 
@@ -275,6 +298,7 @@ class Account:
         """One event of the Pulumi engine; errors are shown once, at the end."""
         if isinstance(item, Step):
             if not item.is_internal:
+                self._board.take_step(item)
                 self._step(item.symbol, f"{item.kind} {item.name}")
         elif item.severity == "warning":
             self._warn(item.message)

@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 failed, refused or declined; 2 drift or findings; 64 wrong
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import sys
@@ -288,6 +289,7 @@ def _begin(context: typer.Context, environment: str, engine: EngineChoice, as_js
 
 def main(arguments: list[str] | None = None) -> None:
     """The `golabs` command. Exits; every error is one readable message."""
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())  # its remarks on lost connections, which we tell
     sys.exit(_exit_code(sys.argv[1:] if arguments is None else arguments))
 
 

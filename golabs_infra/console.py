@@ -1,7 +1,7 @@
 """What `golabs` shows: lines as work goes on, tables at the end, JSON for programs. Used by `cli` alone.
 
 Results go to standard output, progress and errors to standard error, so that `--json` can be piped. A terminal gets
-colours, from rich; a file or a pipe plain text, which starts and prints several times faster. What people are shown may
+colours and a live table of long work, from rich; a file or a pipe plain text, which is several times faster. What people see may
 hold names from a server: characters that would do something on a terminal are written out. A closed stream takes all.
 """
 
@@ -13,14 +13,17 @@ import os
 import sys
 import unicodedata
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, TextIO
 
 from .errors import UsageError
+from .interrupting import signals_wait
+from .progress import Board
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 _STYLES = {"+": "green", "=": "cyan", "~": "yellow", "-": "red", "o": "magenta"}
 _WORD_STYLES = {
@@ -88,6 +91,16 @@ class _Cursor:
 _CURSOR = _Cursor()
 
 
+class _Live:
+    """The table that is being drawn, if one is: all that goes to the terminal meanwhile has to go above it."""
+
+    console: Console | None = None
+    board: Board | None = None
+
+
+_LIVE = _Live()
+
+
 class _Output:
     """One of the two streams: coloured on a terminal, plain elsewhere. Nothing is cut or wrapped to a width."""
 
@@ -97,10 +110,34 @@ class _Output:
         self.is_terminal = self.is_tty or bool(os.environ.get("FORCE_COLOR"))
 
     @cached_property
-    def _console(self) -> Console:
+    def _own_console(self) -> Console:
         from rich.console import Console
 
         return Console(file=self._stream, highlight=False, soft_wrap=True)
+
+    def _print(self, shown: RenderableType, *, soft_wrap: bool = True) -> None:
+        """Above the table at the bottom of the terminal, if there is one on it, and then whole, or the table would stay."""
+        if _LIVE.console is None or not self.is_tty:
+            self._own_console.print(shown, soft_wrap=soft_wrap)
+        else:
+            with signals_wait():
+                _LIVE.console.print(shown, soft_wrap=soft_wrap)
+
+    @contextmanager
+    def live(self, board: Board) -> Iterator[None]:
+        """Draws a board at the bottom of the terminal for as long as the block lasts; elsewhere nothing is drawn."""
+        if not self.is_tty or _LIVE.console is not None or self._own_console.is_dumb_terminal or "CI" in os.environ:
+            yield
+            return
+        from .live_table import drawn
+
+        _CURSOR.end_line()
+        with drawn(board, self._own_console):
+            _LIVE.console, _LIVE.board = self._own_console, board
+            try:
+                yield
+            finally:
+                _LIVE.console = _LIVE.board = None
 
     def line(self, *parts: tuple[str, str]) -> None:
         """Texts of a line, each with its style."""
@@ -109,13 +146,17 @@ class _Output:
             from rich.text import Text
 
             _CURSOR.end_line()
-            self._console.print(Text.assemble(*shown))
+            self._print(Text.assemble(*shown))
         else:
             self.raw("".join(text for text, _ in shown))
 
     def raw(self, text: str) -> None:
         """The text as it is, and a line's end."""
         _CURSOR.end_line()
+        if _LIVE.console is not None and self.is_tty:
+            with signals_wait():
+                _LIVE.console.out(text, highlight=False)
+            return
         self._stream.write(f"{text}\n")
         self._stream.flush()
 
@@ -144,7 +185,7 @@ class _Output:
             for row in rows:
                 table.add_row(*(Text(cell) for cell in row))
             _CURSOR.end_line()
-            self._console.print(table, soft_wrap=False)
+            self._print(table, soft_wrap=False)
             return
         lines = [tuple(columns), *(tuple(row) for row in rows)]
         widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
@@ -187,11 +228,20 @@ class Screen:
         self._account.line((" " * indent, ""), (word, _WORD_STYLES.get(word, "bold")), (f"  {text}", ""))
 
     def progress(self, text: str, done: int, total: int) -> None:
-        """How far a long piece of work is: a line that is written over on a terminal, one in a while elsewhere."""
-        if self._err.is_tty:
+        """How far a long piece of work is: in the live table or a line that is written over on a terminal, a line in a while
+        elsewhere."""
+        if _LIVE.board is not None:
+            _LIVE.board.reach(text, done, total)
+        elif self._err.is_tty:
             self._err.over(visible(f"{text}: {done} of {total}"), last=done == total)
         elif total >= _MANY and done * 4 // total > (done - 1) * 4 // total:
             self._err.line((f"{text}: {done} of {total}", ""))
+
+    @contextmanager
+    def live(self, board: Board) -> Iterator[None]:
+        """Draws how far the work in the block is, where the account of it is shown on a terminal."""
+        with self._account.live(board):
+            yield
 
     def warning(self, text: str) -> None:
         """Something to know that stops nothing."""

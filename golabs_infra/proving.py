@@ -15,6 +15,7 @@ from .errors import ApplyError, GolabsError
 from .files import replace_file
 from .findings import Finding, Judged, Severity
 from .policy import CONFIRMATION_VARIABLE
+from .progress import Board
 from .repairing import Repairer, advice_for, mending_script, one_line
 from .report import Report, entries
 from .runs import Run
@@ -41,7 +42,7 @@ def verify(run: Run, screen: Screen, *, page: Path | None, as_sql: bool, login: 
     _prepare(run, screen)
     verifier = Verifier(run.project, run.settings, run.endpoint)
     screen.line(f"verify: {run.database_in_words}")
-    with _interrupted("nothing was changed"):
+    with _interrupted("nothing was changed"), screen.live(Board(run.database)):
         verdict = verifier.prove(live=login, progress=lambda done, total: screen.progress("users tried", done, total))
     report = verdict.report
     catalog, live = report.catalog, report.live

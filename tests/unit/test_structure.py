@@ -81,6 +81,7 @@ ORDER = [
     ),
     *("engine_events", "pulumi_command", "components.*", "components", "program"),
     *("toolchain", "engines", "stacks", "installer"),
+    *("progress", "live_table"),
     *("runs", "doctor", "console", "account", "retiring", "legacy_layout", "importing", "proving"),
     *("remembering", "storing", "rotating"),
     *("cli_completion", "cli_examples", "cli_options"),
@@ -284,7 +285,7 @@ def test_only_the_command_line_prints() -> None:
     }
     commands = {"cli", "cli_options", "cli_completion", "cli_server", "cli_proofs", "cli_rotation", "cli_credentials"}
     assert printing <= {"cli", "console"}
-    assert reaching("rich", "typer", "click", "logging") <= {*commands, "console"}
+    assert reaching("rich", "typer", "click", "logging") <= {*commands, "console", "live_table"}
 
 
 def test_only_the_command_line_exits() -> None:
