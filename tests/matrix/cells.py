@@ -77,10 +77,12 @@ Settle = Callable[[str, Callable[[], str]], None]
 
 
 def documented_admin(server: Endpoint) -> Endpoint:
-    """The admin that the README's statements make, word for word."""
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    (block,) = re.findall(rf"```sql\n(CREATE ROLE {ADMIN} .*?)```", readme, re.DOTALL)
-    tools.as_superuser(server, *re.findall(r"(?:CREATE|GRANT)[^;]*;", block.replace("'...'", f"'{_PASSWORD}'")))
+    """The admin that the documentation's statements make, word for word."""
+    page = (REPOSITORY / "docs" / "how-to" / "least-admin.md").read_text(encoding="utf-8")
+    (block,) = re.findall(rf"<<END\n(CREATE ROLE {ADMIN} .*?)\nEND\n", page, re.DOTALL)
+    tools.as_superuser(
+        server, *re.findall(r"(?:CREATE|GRANT)[^;]*;", block.replace("$PROVISIONER_PASSWORD", _PASSWORD))
+    )
     return replace(server, admin_user=ADMIN, admin_password=SecretStr(_PASSWORD))
 
 
