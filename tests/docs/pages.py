@@ -69,14 +69,13 @@ def followed(page: Page, folder: Path, server: Endpoint | None, toolchain: Toolc
     given = folder / "given"
     for made in (folder / "home", given):
         made.mkdir()
-    port = free_port()
+    _remember_port(project, free_port())
     without = _path(project, toolchain)
     environ = {
         **{name: value for name, value in os.environ.items() if not _NOT_THE_USERS.match(name)},
         "HOME": str(folder / "home"),
         "TERM": "dumb",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
-        "PAGE_PORT": str(port),
         "PAGE_PATH": without,
         "PAGE_PULUMI_HOME": str(pulumi_home(folder / "pulumi-home", toolchain)),
         "PAGE_PATH_WITH_PULUMI": _with(without, toolchain),
@@ -90,7 +89,7 @@ def followed(page: Page, folder: Path, server: Endpoint | None, toolchain: Toolc
         }
     try:
         with Shell(given, project.root, {**environ, "PATH": without}, LIMIT_S) as shell:
-            shell.run("without_pulumi; port_of_its_own")
+            shell.run("without_pulumi")
             if page.wants_pulumi:
                 shell.run("with_pulumi")
             yield shell
@@ -98,6 +97,14 @@ def followed(page: Page, folder: Path, server: Endpoint | None, toolchain: Toolc
         elsewhere = EmbeddedServer(project.server_home).stop().data_directory.parent
         if elsewhere.parent == SHARED_FOLDER:
             shutil.rmtree(elsewhere, ignore_errors=True)
+
+
+def _remember_port(project: Project, port: int) -> None:
+    """The embedded server is on a port of this page's own from its first start on, and saves itself the waiting for disks."""
+    server = EmbeddedServer(project.server_home, port=port)
+    server.start()
+    with (server.stop().data_directory / "postgresql.auto.conf").open("a", encoding="utf-8") as file:
+        file.write("fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n")
 
 
 def _path(project: Project, toolchain: Toolchain) -> str:

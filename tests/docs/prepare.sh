@@ -14,11 +14,6 @@ without_pulumi() {
   export PATH="$PAGE_PATH" PULUMI_HOME="$HOME/.pulumi"
 }
 
-# The port of the embedded server is the page's own from its first start on.
-port_of_its_own() {
-  golabs server start --port "$PAGE_PORT" && golabs server stop
-}
-
 # An environment on that server, by its own passphrase, with the admin's password encrypted in its file; nothing is provisioned.
 environment_on_own_server() {
   own_server
