@@ -24,7 +24,7 @@ from .database import can_work, login, migrate, passwords, rows, users
 
 BOUND_S = 60.0
 """How long any run may take; it is a few seconds on an idle machine."""
-CUTS = 5
+CUTS = 3
 """How many of each kind, on each command."""
 SERVICES = ("billing", "catalog")
 
