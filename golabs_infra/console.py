@@ -111,9 +111,9 @@ class _Output:
 
     @cached_property
     def _own_console(self) -> Console:
-        from rich.console import Console
+        from .live_table import TerminalConsole
 
-        return Console(file=self._stream, highlight=False, soft_wrap=True)
+        return TerminalConsole(file=self._stream, highlight=False, soft_wrap=True)
 
     def _print(self, shown: RenderableType, *, soft_wrap: bool = True) -> None:
         """Above the table at the bottom of the terminal, if there is one on it, and then whole, or the table would stay."""

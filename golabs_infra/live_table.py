@@ -1,7 +1,8 @@
 """Draws how far a run has come as a table at the bottom of a terminal, and takes it away when the run ends.
 
 Lines that are printed meanwhile go above it, into the scrollback, so that a terminal keeps what a file would hold. It is never
-taller than the terminal. Where there is none, or one that can only write lines, `console` does not come here.
+taller than the terminal, and never hides the cursor, so that a run that is killed leaves a terminal that needs no mending. Where
+there is none, or one that can only write lines, nothing is drawn.
 """
 
 from __future__ import annotations
@@ -21,6 +22,14 @@ MOST_ROWS = 8
 _AROUND = 4
 """Lines beside the rows: the heading, what is left out, the sum, and the line that the cursor is on."""
 _TIMES_A_SECOND = 8
+
+
+class TerminalConsole(Console):
+    """A console whose cursor is always seen."""
+
+    def show_cursor(self, show: bool = True) -> bool:
+        """Leaves it as it is."""
+        return False
 
 
 class _Drawn:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pyte
 
 SCROLLBACK = 2000
+HIDE_CURSOR = "\x1b[?25l"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Seen:
     pictures: tuple[tuple[str, ...], ...]
     lines: tuple[str, ...]
     code: int
-    cursor_is_shown: bool
+    cursor_was_hidden: bool
 
     def ever(self, text: str) -> bool:
         """Whether a text was on the screen at any time."""
@@ -76,7 +77,7 @@ def watch(
         tuple(pictures),
         _shown([*past, *screen.display]),
         os.waitstatus_to_exitcode(status),
-        not screen.cursor.hidden,
+        HIDE_CURSOR in said,
     )
 
 

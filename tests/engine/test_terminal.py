@@ -33,4 +33,4 @@ def test_a_run_of_the_pulumi_cli_has_a_live_table_by_service(checkout: Checkout)
     assert not any(HEADING.match(line) for line in seen.lines)
     assert any(line.strip().startswith("+ Schema billing") for line in seen.lines)
     assert seen.lines[-1].endswith(" s")
-    assert seen.cursor_is_shown
+    assert not seen.cursor_was_hidden

@@ -76,7 +76,7 @@ def test_a_long_up_has_a_live_table_and_leaves_the_lines_that_a_file_would_hold(
     assert max(len(table) for table in drawn) <= 13  # the heading, eight services, what is left out, the sum
     assert any(re.match(r"^all +\d+", line) for table in drawn for line in table)
     assert any("more" in line for table in drawn for line in table)
-    assert seen.cursor_is_shown
+    assert not seen.cursor_was_hidden
     assert not any(HEADING.match(line) for line in seen.lines)
     without(many, "destroy", "tst", "--engine", "direct", "--yes")
     assert steps(seen.lines) == steps(without(many, "up", "tst", "--engine", "direct"))
@@ -86,7 +86,7 @@ def test_a_long_up_has_a_live_table_and_leaves_the_lines_that_a_file_would_hold(
 def test_it_is_never_taller_than_the_terminal_nor_wider(many: Project, size: tuple[int, int]) -> None:
     seen = at_a_terminal(many, "up", "tst", "--engine", "direct", size=size)
     assert seen.code == 0
-    assert seen.cursor_is_shown
+    assert not seen.cursor_was_hidden
     assert sum("40 schemas" in line or line.startswith("engine: direct") for line in seen.lines) <= 1
     assert not any(
         line.lstrip().startswith("all ") for line in seen.lines
@@ -99,10 +99,10 @@ def test_verify_counts_the_users_that_it_has_tried(many: Project) -> None:
     assert seen.code == 0
     assert seen.ever("users tried: ")
     assert not any("users tried" in line for line in seen.lines)
-    assert seen.cursor_is_shown
+    assert not seen.cursor_was_hidden
 
 
-def test_an_error_comes_after_the_table_and_the_cursor_is_back(many: Project, server: Endpoint) -> None:
+def test_an_error_comes_after_the_table(many: Project, server: Endpoint) -> None:
     as_superuser(server, "CREATE DATABASE elsewhere", "CREATE ROLE service07_app_tst_user LOGIN")
     as_superuser(server, "CREATE SCHEMA s AUTHORIZATION service07_app_tst_user", database="elsewhere")
     without(many, "up", "tst", "--engine", "direct")
@@ -110,7 +110,7 @@ def test_an_error_comes_after_the_table_and_the_cursor_is_back(many: Project, se
     assert seen.code == 1
     assert [line for line in seen.lines if line.startswith("error: ")] != []
     assert not any(HEADING.match(line) for line in seen.lines)
-    assert seen.cursor_is_shown
+    assert not seen.cursor_was_hidden
 
 
 def test_ctrl_c_takes_the_table_away(many: Project) -> None:
@@ -121,7 +121,7 @@ def test_ctrl_c_takes_the_table_away(many: Project) -> None:
         interrupt_at=lambda said: "schemas" in said,
     )
     assert seen.code != 0
-    assert seen.cursor_is_shown
+    assert not seen.cursor_was_hidden
     assert not any(HEADING.match(line) for line in seen.lines), seen.lines
     assert any("interrupt" in line.lower() for line in seen.lines), seen.lines[-5:]
 
