@@ -22,7 +22,7 @@ from golabs_infra.errors import GolabsError
 from golabs_infra.files import prepare_private
 from golabs_infra.project import Project
 
-from .connection_records import AMBIGUOUS, APP, HARMLESS, MIGRATION, ODD, mode, records_of
+from ..unit.connection_records import AMBIGUOUS, APP, HARMLESS, MIGRATION, ODD, mode, records_of
 
 # ---- the file's text
 

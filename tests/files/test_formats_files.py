@@ -13,9 +13,9 @@ from golabs_infra.errors import GolabsError
 from golabs_infra.formats_login import ExportFormat
 from golabs_infra.project import Project
 
-from .connection_records import endpoint
+from ..unit.connection_records import endpoint
+from ..unit.test_formats import CERTIFICATE, OTHERS, records_of
 from .test_connections_files import failing_at
-from .test_formats import CERTIFICATE, OTHERS, records_of
 
 
 def contents(project: Project) -> dict[str, str]:

@@ -18,7 +18,7 @@ from golabs_infra.stackfile import RawConfig
 from golabs_infra.wording import describe
 
 from ..support import make_settings
-from .catalogs import make_cluster, make_desired, make_empty
+from ..unit.catalogs import make_cluster, make_desired, make_empty
 
 CANARY = "c4n4ry-in-the-mine"
 SECRET = SecretStr(CANARY)
