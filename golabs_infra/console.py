@@ -123,10 +123,17 @@ class _Output:
             with signals_wait():
                 _LIVE.console.print(shown, soft_wrap=soft_wrap)
 
+    @property
+    def _can_draw(self) -> bool:
+        """Whether it is a terminal that can be drawn on, and whose user has not asked for lines."""
+        asked_for_lines = any(os.environ.get(name) for name in ("CI", "NO_COLOR"))
+        encoding = (self._stream.encoding or "").lower().replace("-", "")
+        return self.is_tty and not asked_for_lines and encoding == "utf8" and not self._own_console.is_dumb_terminal
+
     @contextmanager
     def live(self, board: Board) -> Iterator[None]:
         """Draws a board at the bottom of the terminal for as long as the block lasts; elsewhere nothing is drawn."""
-        if not self.is_tty or _LIVE.console is not None or self._own_console.is_dumb_terminal or "CI" in os.environ:
+        if _LIVE.console is not None or not self._can_draw:
             yield
             return
         from .live_table import drawn

@@ -150,7 +150,7 @@ def _repair(
     for _ in range(_ROUNDS):
         if not verdict.open or (repaired and not repairer.ahead(verdict.open)):
             break
-        with _interrupted("nothing of this repair stays"):
+        with _interrupted("nothing of this repair stays"), screen.live(Board(run.database)):
             done = repairer.repair(verdict.open)
         for finding in done.repaired:
             screen.verdict("repaired", f"{finding.id} on {finding.object}")

@@ -215,7 +215,7 @@ class Takeover:
             owners = sorted({each.owner for each in objects})
             user = migration[schema]
             what = (
-                f"{counted(len(objects), 'object')} in it belong to {', '.join(owners)}, so that migrations of {user} can't "
+                f"{counted(len(objects), 'object')} in it {'belongs' if len(objects) == 1 else 'belong'} to {', '.join(owners)}, so that migrations of {user} can't "
                 f"change them: {some([_named(each) for each in objects])}"
             )
             # The new owner must be allowed to create in the schema, so that comes first.

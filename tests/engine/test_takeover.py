@@ -50,7 +50,7 @@ def test_findings_stop_plain_pulumi_and_golabs_before_anything_and_their_sql_set
         assert "5 obstacles" in refused.text, refused
         assert of_this(f"{APP}: it has SUPERUSER, and its password expires") in refused.text
         assert of_this(f"{MIGRATION}: it is a member of readers") in refused.text
-        assert "schema billing: 1 object in it belong to postgres" in refused.text
+        assert "schema billing: 1 object in it belongs to postgres" in refused.text
         assert "extension vector: it is in the schema public" in refused.text
         assert "schema public: services reach 1 object in it" in refused.text
         assert (row_versions(server, database), verifiers(server)) == before

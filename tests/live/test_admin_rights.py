@@ -154,7 +154,7 @@ def test_a_table_that_one_service_has_in_anothers_schema_is_told_where_the_admin
         "ALTER TABLE catalog.of_billing OWNER TO billing_migration_tst_user",
         database=DATABASE,
     )
-    with pytest.raises(AdoptionError, match="1 object in it belong to billing_migration_tst_user") as caught:
+    with pytest.raises(AdoptionError, match="1 object in it belongs to billing_migration_tst_user") as caught:
         engine(project, deployed).up()
     tools.settle(each_server, caught.value, database=DATABASE)
     assert engine(project, deployed).up().changes != ()

@@ -39,7 +39,7 @@ FINDINGS = {
     ),
     "a table is somebody else's": (
         ['CREATE TABLE billing."Odd one" (id int)'],
-        f"schema billing: 1 object in it belong to postgres, so that migrations of {MIGRATION} can't change them: "
+        f"schema billing: 1 object in it belongs to postgres, so that migrations of {MIGRATION} can't change them: "
         "table Odd one",
     ),
     "everything else is somebody else's": (

@@ -83,7 +83,7 @@ def test_what_somebody_does_to_a_managed_service_is_mended_or_told_and_blocks_no
     )
     values: dict[str, Any] = {"services": ["billing"], "passwords": PASSWORDS}
     outcome = engine(project, server, "dev", **values).up()
-    assert [text for text in outcome.warnings if "1 object in it belong to postgres" in text]
+    assert [text for text in outcome.warnings if "1 object in it belongs to postgres" in text]
     assert "billing_app_dev_user: no member of readers" in str([tools.in_words(change) for change in outcome.changes])
     assert up(project, server) == ()
 

@@ -126,7 +126,9 @@ def test_ctrl_c_takes_the_table_away(many: Project) -> None:
     assert any("interrupt" in line.lower() for line in seen.lines), seen.lines[-5:]
 
 
-@pytest.mark.parametrize("variables", [{"TERM": "dumb"}, {"CI": "true"}])
+@pytest.mark.parametrize(
+    "variables", [{"TERM": "dumb"}, {"CI": "true"}, {"NO_COLOR": "1"}, {"PYTHONIOENCODING": "ascii"}]
+)
 def test_a_terminal_that_only_writes_lines_has_no_table(many: Project, variables: dict[str, str]) -> None:
     shell = ["env", *(f"{name}={value}" for name, value in variables.items())]
     seen = watch([*shell, *command(many, "up", "tst", "--engine", "direct")], folder=REPOSITORY, environ=environ())
