@@ -17,6 +17,8 @@ from pathlib import Path
 import pyte
 
 SCROLLBACK = 2000
+PICTURE = 1024
+"""Characters from one picture to the next."""
 HIDE_CURSOR = "\x1b[?25l"
 
 
@@ -64,8 +66,11 @@ def watch(
             except OSError:  # the other side is closed
                 break
             said += part
-            stream.feed(part)
-            pictures.append(_shown(list(screen.display)))
+            for at in range(
+                0, len(part), PICTURE
+            ):  # a busy machine hands much over at once, which a person sees bit by bit
+                stream.feed(part[at : at + PICTURE])
+                pictures.append(_shown(list(screen.display)))
             if interrupt_at is not None and not typed and interrupt_at(said):
                 typed = True
                 os.write(ours, b"\x03")
