@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, cached_property
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, TextIO
 
 from .errors import UsageError
@@ -106,6 +107,8 @@ class _Output:
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream = _nowhere() if stream is None else stream
+        if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")  # a character that it has no bytes for must stop no run
         self.is_tty = stream.isatty()
         self.is_terminal = self.is_tty or bool(os.environ.get("FORCE_COLOR"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -39,3 +40,13 @@ def test_a_closed_stream_is_no_error(closed: str, arguments: list[str], code: in
     done = subprocess.run(run, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stdout + done.stderr
     assert done.returncode == code
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_stream_that_can_not_write_a_character_writes_it_out(encoding: str) -> None:
+    script = "from golabs_infra.console import Screen; Screen().line('caf\u00e9 \u2026'), Screen().table(['\u2026'], [['\u2713']])"
+    environ = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=False, check=False)
+    assert done.returncode == 0, done.stderr
+    shown = "caf\\xe9" if encoding == "ascii" else "caf\u00e9"
+    assert done.stdout.decode(encoding).split() == [shown, "\\u2026", "\\u2026", "\\u2713"]
