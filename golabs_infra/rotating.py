@@ -40,6 +40,7 @@ Records = Mapping[str, connections.Record]
 def rotate(run: Run, screen: Screen, asked: Rotation) -> None:
     """Changes passwords. Raises GolabsError: either nothing was changed then, or it says what was and how to go on."""
     account = Account(run, screen)
+    asked.services(run.settings)  # else a word that is no service's would start a server
     account.start_server()
     with alone(run.project, run.environment), killed_is_interrupted():
         _Rotating(run, screen, account, asked).run_all()

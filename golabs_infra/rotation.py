@@ -78,7 +78,7 @@ class Rotation:
         Raises UsageError where there is no such service, GolabsError where there is nothing to change, or an overlap is
         under way.
         """
-        turns = tuple(self._turns(settings, self._services(settings), unfinished))
+        turns = tuple(self._turns(settings, self.services(settings), unfinished))
         if not turns and self.way is Way.FINISH:
             raise GolabsError(
                 f"no overlap of {self.service or 'any service'} is under way",
@@ -87,7 +87,8 @@ class Rotation:
             )
         return turns
 
-    def _services(self, settings: Settings) -> Sequence[str]:
+    def services(self, settings: Settings) -> Sequence[str]:
+        """Whom it is about. Raises UsageError where there is no such service, GolabsError where it is retired."""
         active = [service.name for service in settings.services if not service.retired]
         if self.service is None:
             return active

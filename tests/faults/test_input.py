@@ -197,6 +197,7 @@ def test_hostile_words_on_the_command_line_are_wrong_usage_or_one_error(
         assert "Traceback" not in ran.err
         assert ran.err.count("error: ") == 1, (hostile, ran.err[:300])
         assert len(ran.err) < LONGEST
+    assert not project.server_home.exists()
 
 
 @pytest.mark.parametrize("wrong", ["a billion laughs", "two thousand services", "deep lists", "UTF-16", "random bytes"])
