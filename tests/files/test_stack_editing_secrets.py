@@ -12,7 +12,7 @@ from golabs_infra.project import Project
 from golabs_infra.stack_editing import StackDocument
 from golabs_infra.stackfile import StackFile, parse
 
-from ..unit.stack_texts import document
+from .stack_texts import document
 
 pytestmark = pytest.mark.usefixtures("quick_keys")
 

@@ -26,7 +26,24 @@ from .stack_files import (
     shared_folder,  # noqa: F401 - the fixture `folder`
     write,
 )
-from .test_passphrase import TRACKED
+
+TRACKED = {
+    "billing": {"migration": "LqYtdlyq5M5CX2z7lmPh0HoU", "app": "xtdJm3BvFSZmw57Q9VJNr45X"},
+    "catalog": {"migration": "yd23ushpEPa2rdw2X7uinX4W", "app": "pQtsPxAhoU4uGf8P7IgXSj4P"},
+    "order": {"migration": "FreKJP3PbAt2BFXHIfvI6b8e", "app": "YyJm8IuGGK0LgLleqXZHgj5S"},
+}
+"""What the values of the tracked Pulumi.tst.yaml say; its passphrase is published, so they are no secrets."""
+
+
+def test_every_value_of_the_tracked_tst_stack_is_read(
+    tracked_stack: dict[str, dict[str, dict[str, dict[str, dict[str, str]]]]], tracked_crypter: PassphraseCrypter
+) -> None:
+    passwords = tracked_stack["config"]["golabs-infra:passwords"]
+    read = {
+        service: {kind: tracked_crypter.decrypt(value["secure"]) for kind, value in users.items()}
+        for service, users in passwords.items()
+    }
+    assert read == TRACKED
 
 
 def test_the_tracked_tst_stack_is_decrypted_without_being_told_a_passphrase(
