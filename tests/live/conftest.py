@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -23,11 +23,18 @@ class OwnServer:
 
     endpoint: Endpoint
     home: Path
+    begin: int = 0
+    """Bytes of the log that were there before the test."""
 
     @property
     def log(self) -> str:
-        """Everything that it has logged."""
-        return (self.home / "server.log").read_text(encoding="utf-8", errors="replace")
+        """Everything that it has logged since the test began."""
+        return self.log_file.read_bytes()[self.begin :].decode("utf-8", errors="replace")
+
+    @property
+    def log_file(self) -> Path:
+        """Where it logs."""
+        return self.home / "server.log"
 
     @property
     def data(self) -> Path:
@@ -48,7 +55,7 @@ def _second_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServ
 def second(_second_server: OwnServer) -> OwnServer:
     """Another server than `server`, emptied too; it logs every statement."""
     wipe(_second_server.endpoint)
-    return _second_server
+    return replace(_second_server, begin=_second_server.log_file.stat().st_size)
 
 
 @pytest.fixture(scope="session")
