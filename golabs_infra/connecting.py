@@ -189,7 +189,7 @@ def _explained(error: psycopg.OperationalError, endpoint: Endpoint, database: st
     elif "password authentication failed" in said:
         what, mend = (
             f"the server refuses the password of {user}",
-            "golabs set-password ENV --admin (or correct adminUser)",
+            f"golabs set-password {endpoint.environment} --admin (or correct adminUser)",
         )
     elif _NOT_UP.search(said):
         what, mend = f"PostgreSQL is not ready: {said}", "wait until it is, and run this again"
@@ -199,7 +199,7 @@ def _explained(error: psycopg.OperationalError, endpoint: Endpoint, database: st
     elif _FULL.search(said):
         what, mend = said, "close connections that nobody needs, or raise max_connections, and run this again"
     elif _NO_DATABASE.search(said) and database != endpoint.admin_database:
-        what, mend = said, "it is gone or was never made: golabs up makes it"
+        what, mend = said, f"it is gone or was never made: golabs up {endpoint.environment} makes it"
     elif _CLOSED.search(said):
         what, mend = said, "somebody has closed it; to open it, as its owner: ALTER DATABASE ... ALLOW_CONNECTIONS true"
     elif said:

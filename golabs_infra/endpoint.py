@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import SecretStr
@@ -31,6 +31,8 @@ class Endpoint:
     ssl_root_cert: str | None = None
     ssl_cert: str | None = None
     ssl_key: str | None = None
+    environment: str = field(default="ENV", compare=False)
+    """Whose configuration says all this: the commands that mend it name it."""
 
     @property
     def address(self) -> str:

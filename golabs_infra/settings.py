@@ -224,6 +224,7 @@ class _Reader:
             ssl_root_cert=keys.ssl_root_cert,
             ssl_cert=keys.ssl_cert,
             ssl_key=keys.ssl_key,
+            environment=self.raw.environment,
         )
 
     def _check_certificates(self, keys: ServerKeys, ssl_mode: SslMode) -> None:

@@ -58,4 +58,5 @@ def embedded_endpoint(server: EmbeddedServer, environment: str) -> Endpoint:
         admin_password=SecretStr(server.admin_password()),
         admin_database="postgres",
         ssl_mode="disable",
+        environment=environment,
     )

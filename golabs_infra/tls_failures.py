@@ -30,7 +30,7 @@ def explain(text: str, said: str, endpoint: Endpoint, user: str) -> tuple[str, s
     if "no password supplied" in unquoted:
         return (
             f"the server asks for a password of {user}, and none is given",
-            "give golabs-infra:adminPassword: golabs set-password ENV --admin",
+            f"give golabs-infra:adminPassword: golabs set-password {endpoint.environment} --admin",
         )
     if "SSL" in unquoted or "certificate" in unquoted or "private key" in unquoted:
         what, mend = _failure(text, unquoted, endpoint)
@@ -62,12 +62,12 @@ def _refused(unquoted: str, endpoint: Endpoint, user: str) -> tuple[str, str] | 
     if "password authentication failed" in unquoted and is_admin and endpoint.ssl_cert:
         return (
             f"the server refuses the password of {user}, or a client certificate that is not {user}'s",
-            f"golabs set-password ENV --admin; to see whose the certificate is: {_look(endpoint, '-subject')}",
+            f"golabs set-password {endpoint.environment} --admin; to see whose the certificate is: {_look(endpoint, '-subject')}",
         )
     if re.search(r"no pg_hba\.conf entry for .*no encryption", unquoted):
         return (
             f"the server lets {user} in over TLS only, and golabs-infra:sslMode is {endpoint.ssl_mode}",
-            "pulumi config set sslMode require --stack ENV; better verify-full, with sslRootCert",
+            f"pulumi config set sslMode require --stack {endpoint.environment}; better verify-full, with sslRootCert",
         )
     return None
 
@@ -77,7 +77,7 @@ def _failure(text: str, unquoted: str, endpoint: Endpoint) -> tuple[str, str]:
         return (
             found[0],
             "put a name that the certificate has into golabs-infra:host; or, to ask for its issuer only: pulumi config "
-            "set sslMode verify-ca",
+            f"set sslMode verify-ca --stack {endpoint.environment}",
         )
     if "certificate verify failed" in unquoted:
         return _unproven(endpoint)
@@ -85,7 +85,8 @@ def _failure(text: str, unquoted: str, endpoint: Endpoint) -> tuple[str, str]:
     known = {
         "does not support SSL": (
             f"the server has none, and golabs-infra:sslMode is {endpoint.ssl_mode}",
-            "turn it on there (ssl = on); or, on a network that nobody else is in: pulumi config set sslMode disable --stack ENV",
+            "turn it on there (ssl = on); or, on a network that nobody else is in: pulumi config set sslMode disable "
+            f"--stack {endpoint.environment}",
         ),
         "key values mismatch": (
             f"{key} is not the key of {cert}",

@@ -47,7 +47,7 @@ def test_nothing_listens(server: Endpoint, project: Project, host: str) -> None:
 def test_the_admins_password_is_wrong(server: Endpoint, project: Project, host: str) -> None:
     error = failure(project, replace(server, host=host, admin_password=SecretStr("no-such-password")))
     assert "refuses the password of postgres" in error.what
-    assert "golabs set-password ENV --admin" in error.mend
+    assert "golabs set-password tst --admin" in error.mend
 
 
 def test_the_admin_does_not_exist(server: Endpoint, project: Project) -> None:
@@ -96,7 +96,7 @@ def told(endpoint: Endpoint, database: str | None = None) -> tuple[str, str]:
 def test_an_environments_database_is_missing(server: Endpoint) -> None:
     what, mend = told(server, "go-labs-tst")
     assert what == 'database "go-labs-tst" does not exist'
-    assert "golabs up makes it" in mend
+    assert f"golabs up {server.environment} makes it" in mend
 
 
 def test_a_database_is_closed(server: Endpoint) -> None:

@@ -102,7 +102,7 @@ def test_another_hosts_certificate_is_refused_where_the_host_is_to_be_proven_onl
         assert said.what.startswith('TLS failed: server certificate for "db.example.org"')
         assert said.what.endswith(f'does not match host name "{host}"')
         assert "golabs-infra:host" in said.mend
-        assert "sslMode verify-ca" in said.mend
+        assert "sslMode verify-ca --stack tst" in said.mend
     engine(project, replace(tls_admin, ssl_mode="verify-ca"), **tls_keys).up()
 
 
@@ -110,14 +110,14 @@ def test_a_server_without_tls_is_told(server: Endpoint, project: Project) -> Non
     with pytest.raises(ServerConnectionError) as caught:
         engine(project, replace(server, ssl_mode="require")).up()
     assert caught.value.what == "TLS failed: the server has none, and golabs-infra:sslMode is require"
-    assert "pulumi config set sslMode disable" in caught.value.mend
+    assert "pulumi config set sslMode disable --stack tst" in caught.value.mend
 
 
 def test_a_server_that_wants_tls_is_told(fails: Fails, tls_admin: Endpoint) -> None:
     none = dict.fromkeys(("sslRootCert", "sslCert", "sslKey"))
     said = fails(replace(tls_admin, ssl_mode="disable"), **none)
     assert said.what == "the server lets deployer in over TLS only, and golabs-infra:sslMode is disable"
-    assert said.mend.startswith("pulumi config set sslMode require")
+    assert said.mend.startswith("pulumi config set sslMode require --stack tst;")
 
 
 def test_a_client_certificate_that_is_missing_is_told(fails: Fails) -> None:
