@@ -5,7 +5,8 @@ BIN := .venv/bin
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 BENCHMARKS := .venv/.benchmarks
-WORKERS ?= --numprocesses 2 --dist loadfile  # each starts servers of its own; empty for one process
+# A process for each core, each with servers of its own; empty for one. Files go by name: the short tests, unit, even out the end.
+WORKERS ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
