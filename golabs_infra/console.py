@@ -24,7 +24,9 @@ from .interrupting import signals_wait
 from .progress import Board
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
+
+    from .live_table import TerminalConsole
 
 _STYLES = {"+": "green", "=": "cyan", "~": "yellow", "-": "red", "o": "magenta"}
 _WORD_STYLES = {
@@ -95,7 +97,7 @@ _CURSOR = _Cursor()
 class _Live:
     """The table that is being drawn, if one is: all that goes to the terminal meanwhile has to go above it."""
 
-    console: Console | None = None
+    console: TerminalConsole | None = None
     board: Board | None = None
 
 
@@ -113,7 +115,7 @@ class _Output:
         self.is_terminal = self.is_tty or bool(os.environ.get("FORCE_COLOR"))
 
     @cached_property
-    def _own_console(self) -> Console:
+    def _own_console(self) -> TerminalConsole:
         from .live_table import TerminalConsole
 
         return TerminalConsole(file=self._stream, highlight=False, soft_wrap=True)

@@ -46,14 +46,14 @@ def watch(
     limit_s: float = 120,
 ) -> Seen:
     """Runs a command at a terminal of so many lines and columns. `interrupt_at`: types Ctrl-C once what was said is so."""
-    screen = pyte.HistoryScreen(size[1], size[0], history=SCROLLBACK, ratio=0.5)
+    screen = _screen(size)
     stream = pyte.Stream(screen)
     child, ours = pty.fork()
     if child == 0:  # pragma: no cover - another program from here on
         os.chdir(folder)
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.execvpe(command[0], list(command), {**environ, "TERM": "xterm-256color"})  # noqa: S606
-    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
     pictures: list[tuple[str, ...]] = []
     said, typed, deadline = "", False, time.monotonic() + limit_s
     try:
@@ -77,13 +77,28 @@ def watch(
     finally:
         os.close(ours)
         _, status = os.waitpid(child, 0)
-    past = ["".join(line[at].data for at in range(size[1])).rstrip() for line in screen.history.top]
     return Seen(
         tuple(pictures),
-        _shown([*past, *screen.display]),
+        _all_lines(screen),
         os.waitstatus_to_exitcode(status),
         HIDE_CURSOR in said,
     )
+
+
+def lines_left(written: str, size: tuple[int, int]) -> tuple[str, ...]:
+    """What a terminal of so many lines and columns has in its scrollback and on its screen after all that was written to it."""
+    screen = _screen(size)
+    pyte.Stream(screen).feed(written.replace("\n", "\r\n"))
+    return _all_lines(screen)
+
+
+def _screen(size: tuple[int, int]) -> pyte.HistoryScreen:
+    return pyte.HistoryScreen(size[1], size[0], history=SCROLLBACK, ratio=0.5)
+
+
+def _all_lines(screen: pyte.HistoryScreen) -> tuple[str, ...]:
+    past = ["".join(line[at].data for at in range(screen.columns)).rstrip() for line in screen.history.top]
+    return _shown([*past, *screen.display])
 
 
 def _shown(lines: list[str]) -> tuple[str, ...]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import sys
+from collections.abc import Iterator
 
 import pytest
 
+from golabs_infra import live_table
 from golabs_infra.changes import CreateDatabase, CreateRole, CreateSchema, GrantPrivileges, SetPassword
 from golabs_infra.engine_events import Step
 from golabs_infra.live_table import TerminalConsole, drawn
 from golabs_infra.progress import COLUMNS, Board, Row, Work
 
+from ..terminal import lines_left
 from .catalogs import make_desired
 
 DATABASE = "go-labs-tst"
@@ -88,3 +92,28 @@ def test_what_is_drawn_is_gone_afterwards_and_fits(height: int) -> None:
     assert text.count("service") <= max(1, height)
     assert "\x1b[?25l" not in text
     assert text.endswith("\x1b[2K")  # the last line that was drawn is erased
+
+
+@pytest.fixture
+def drawn_all_the_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The table is drawn anew as often as can be, and threads change in the middle of everything."""
+    monkeypatch.setattr(live_table, "_TIMES_A_SECOND", 5000)
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.parametrize("works", [0, 3])
+@pytest.mark.parametrize("height", [2, 5, 12])
+def test_what_is_printed_meanwhile_stays_and_nothing_else(height: int, works: int, drawn_all_the_time: None) -> None:
+    counted, shown = board(), io.StringIO()
+    console = TerminalConsole(file=shown, force_terminal=True, width=60, height=height, legacy_windows=False)
+    lines = [f"line {number}" for number in range(20)]
+    with drawn(counted, console):
+        for number, line in enumerate(lines):
+            counted.take_step(Step("create", "postgresql:index/role:Role", f"service{number}-app"))
+            for work in range(works):
+                counted.reach(f"work {work}", number, len(lines))
+            console.out(line, highlight=False)
+    assert lines_left(shown.getvalue(), (height, 60)) == tuple(lines)
