@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from .adoption import OUTDATED_STATE
 from .applying import LOCK_TIMEOUT_S
 from .changes import Change, GrantPrivileges, RevokePrivileges
 from .console import Screen
-from .direct import Outcome
-from .engine_events import Notice, Report, Step
+from .direct import Applied
+from .engine_events import EngineReport, Notice, Step
 from .errors import ApplyError, EngineError, PolicyError
 from .forgetting import forget_environment
 from .guarding import check_losses
@@ -56,6 +56,22 @@ def confirmed_by_variable(run: Run, command: str, *, yes: bool) -> bool:
     return confirmed
 
 
+def settle(run: Run, screen: Screen, command: str, show: Callable[[], None], *, confirmed: bool) -> None:
+    """Says that the variable has confirmed it; else shows what would change, and has the database's name typed."""
+    if confirmed:
+        screen.line(f"confirmed by {CONFIRMATION_VARIABLE}={run.database}")
+        return
+    show()
+    typed(screen, run.policy, run.database, f"type the database's name, {run.database}, to go on:", command)
+
+
+def start_server(run: Run, screen: Screen) -> None:
+    """Starts the embedded server where the stack lives there."""
+    status = run.start_server()
+    if status is not None:
+        screen.line(f"server: started PostgreSQL {status.version} on {status.host}:{status.port}")
+
+
 class Account:
     """One run on one environment and its account: what is shown on the way, and the result at the end."""
 
@@ -75,9 +91,7 @@ class Account:
 
     def start_server(self) -> None:
         """Starts the embedded server where the stack lives there."""
-        status = self._run.start_server()
-        if status is not None:
-            self._screen.line(f"server: started PostgreSQL {status.version} on {status.host}:{status.port}")
+        start_server(self._run, self._screen)
 
     @property
     def began(self) -> bool:
@@ -100,11 +114,8 @@ class Account:
         confirmed = confirmed_by_variable(self._run, command, yes=yes)
         self.preview()
         self._forget()
-        if confirmed:
-            self._screen.line(f"confirmed by {CONFIRMATION_VARIABLE}={self._run.database}")
-            return
-        self._screen.line(f"this would change {self._run.database_in_words}")
-        self._typed(self._run.database, f"type the database's name, {self._run.database}, to go on:", command)
+        told = f"this would change {self._run.database_in_words}"
+        settle(self._run, self._screen, command, lambda: self._screen.line(told), confirmed=confirmed)
 
     def confirm_destroy(self, yes: bool) -> None:
         """Disposable environments: asks. Elsewhere there is nothing to lose; guarded ones were refused before."""
@@ -161,7 +172,7 @@ class Account:
             self._files = self._connection_files()
         self._show_services()
 
-    def _pulumi_up(self) -> Report:
+    def _pulumi_up(self) -> EngineReport:
         confirmation = self._run.database if self._run.policy.confirms_up else None
         try:
             return self._run.pulumi.up(self._heard, confirmation=confirmation, lock_timeout_s=LOCK_TIMEOUT_S)
@@ -303,12 +314,12 @@ class Account:
         elif item.severity == "warning":
             self._warn(item.message)
 
-    def _report(self, report: Report) -> None:
+    def _report(self, report: EngineReport) -> None:
         counts = ", ".join(f"{count} {operation}" for operation, count in sorted(report.summary.items()))
         if counts:
             self._screen.line(f"resources: {counts}")
 
-    def _take(self, outcome: Outcome) -> None:
+    def _take(self, outcome: Applied) -> None:
         for warning in outcome.warnings:
             self._warn(warning)
         self._files = list(outcome.files)

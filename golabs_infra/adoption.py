@@ -22,6 +22,7 @@ from .password_commands import known_or_new
 from .rights import check_server, rights_faults, unsignalled, whereabouts
 from .settings import Settings, password_faults
 from .stackfile import NAMESPACE
+from .statement import remedy
 from .takeover import Takeover
 
 OUTDATED_STATE = "the stack's state speaks of a database that is not on"
@@ -144,7 +145,8 @@ def is_outdated(settings: Settings, endpoint: Endpoint, cluster: Cluster, memory
         f"the database {settings.database!r}, which this stack provisioned, is gone from {endpoint.address}. "
         "Nothing was changed",
         where=f"{settings.source}: {settings.database}",
-        mend=f'restore it from a backup; an empty one can be had on purpose with CREATE DATABASE "{settings.database}"',
+        mend=f"restore it from a backup; an empty one can be had on purpose: "
+        f"{remedy('CREATE DATABASE {}', settings.database)}",
     )
 
 

@@ -16,7 +16,7 @@ from .evidence import Evidence
 from .expectation import Expectation, User
 from .findings import Finding, Severity
 from .inspection import search_path_elements
-from .probing import Login, Probed
+from .probing import LoginSeen, Probed
 from .rules_roles import password_finding
 
 _OF_EVERYBODY = ("setting/database/", "setting/all/")
@@ -47,7 +47,7 @@ class Agreement:
                 continue
             yield from self._compare(observation, logins[observation.user])
 
-    def _login(self, login: Login) -> Iterator[Finding]:
+    def _login(self, login: LoginSeen) -> Iterator[Finding]:
         user = self._expectation.users[login.user]
         known = self._evidence.roles.get(login.user)
         if known is None:
@@ -91,7 +91,7 @@ class Agreement:
                 service=user.service,
             )
 
-    def _session(self, user: User, login: Login) -> Iterator[Finding]:
+    def _session(self, user: User, login: LoginSeen) -> Iterator[Finding]:
         """What a session is like from its start, against the settings that the catalogs have."""
         facts = login.facts
         if facts is None:
@@ -119,7 +119,7 @@ class Agreement:
         places = ((user, own), (user, ""), ("", own), ("", ""))
         return next((stored[place] for place in places if place in stored), None)
 
-    def _is_told(self, observation: Observation, login: Login) -> bool:
+    def _is_told(self, observation: Observation, login: LoginSeen) -> bool:
         """Whether a refused login was judged by what the server said of it: the catalogs know no password."""
         refusal = login.refusal
         return (
@@ -128,7 +128,7 @@ class Agreement:
             and refusal.reason in (RefusalReason.WRONG_PASSWORD, RefusalReason.HOST_REFUSED)
         )
 
-    def _predicted(self, observation: Observation, login: Login) -> bool:
+    def _predicted(self, observation: Observation, login: LoginSeen) -> bool:
         user, attempt = observation.user, observation.attempt
         # A setting may have made it another role from the beginning; SET ROLE asks who has logged in all the same.
         logs_in = attempt.action in ("log-in", "connect-elsewhere")
@@ -143,7 +143,7 @@ class Agreement:
         full = not known.superuser and 0 in (known.connection_limit, database.connection_limit)
         return has and not known.expired and not full and database.allows_connections
 
-    def _compare(self, observation: Observation, login: Login) -> Iterator[Finding]:
+    def _compare(self, observation: Observation, login: LoginSeen) -> Iterator[Finding]:
         attempt, user = observation.attempt, self._expectation.users[observation.user]
         happened = observation.outcome is Outcome.PERMITTED
         told = f"{user.name} {ACTIONS[attempt.action]}: {attempt.object}"

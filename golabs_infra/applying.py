@@ -19,12 +19,17 @@ from .changes import Change, DropDatabase
 from .endpoint import Endpoint
 from .errors import ApplyError
 from .sql import batches
+from .statement import remedy
 from .wording import describe
 
 LOCK_TIMEOUT_S = 60
 
 Progress = Callable[[Change], None]
 """Told of each change as it is sent."""
+
+
+def unheard(_change: Change) -> None:
+    """Progress that nobody follows."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +111,8 @@ class Applier:
 
     @property
     def _unsignalled(self) -> str:
-        return (
-            f"close the sessions that are open there, or as a superuser: GRANT pg_signal_backend TO "
-            f'"{self.endpoint.admin_user}"; then run this again'
-        )
+        right = remedy("GRANT pg_signal_backend TO {}", self.endpoint.admin_user)
+        return f"close the sessions that are open there, or as a superuser: {right} then run this again"
 
     def _failed(
         self,

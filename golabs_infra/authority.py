@@ -12,13 +12,10 @@ from functools import cached_property
 
 from .evidence import CatalogObject, Entry, Evidence, Membership
 from .model import PUBLIC
-from .names import parse_user_name
+from .names import DATABASE_OWNER, parse_user_name
 
 MANAGED_ADMINS = frozenset({"rds_superuser", "cloudsqlsuperuser", "azure_pg_admin"})
 """What managed servers have in place of a superuser."""
-
-DATABASE_OWNER = "pg_database_owner"
-"""From 14 on the role that the database's owner is a member of, by being that."""
 
 OVERALL: Mapping[str, frozenset[str]] = {
     "pg_read_all_data": frozenset({"SELECT", "USAGE"}),

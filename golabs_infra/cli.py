@@ -51,14 +51,18 @@ app.add_typer(server_app, name="server")
 def _options(
     context: typer.Context,
     project: Annotated[
-        Path | None, typer.Option("--project", help="A checkout of golabs-infra; default: the one you are in.")
+        Path | None,
+        typer.Option(
+            "--project",
+            help="A checkout of golabs-infra; default: the one you are in, else the one that golabs is installed from.",
+        ),
     ] = None,
 ) -> None:
     context.obj = Invocation(project)
 
 
 @app.command(epilog=epilog("setup"))
-def setup(context: typer.Context) -> None:
+def setup() -> None:
     """Look for the Pulumi CLI and its plugins, install what can be, say what is there."""
     from .installer import install_missing
     from .toolchain import find_toolchain

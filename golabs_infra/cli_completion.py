@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from .config_keys import service_names
 from .errors import GolabsError
 from .project import Project, find_project
 from .stackfile import StackFile
@@ -29,9 +30,7 @@ def services(context: typer.Context, incomplete: str) -> list[str]:
         listed = StackFile.read(project, environment).values.get("services")
     except (GolabsError, OSError):
         return []
-    entries = listed if isinstance(listed, list) else []
-    names = [entry.get("name") if isinstance(entry, dict) else entry for entry in entries]
-    return [name for name in names if isinstance(name, str) and name.startswith(incomplete)]
+    return [name for name in service_names(listed) if name.startswith(incomplete)]
 
 
 def _project(context: typer.Context) -> Project | None:

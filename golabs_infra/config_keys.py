@@ -9,7 +9,7 @@ import difflib
 import ipaddress
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date
 from typing import Annotated, Literal
 
@@ -18,6 +18,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from .endpoint import SslMode
+from .errors import UsageError
 from .policy import PolicyName
 
 STRUCTURED_KEYS = frozenset({"services", "passwords", "logins", "accepted"})
@@ -49,6 +50,24 @@ def nearest(word: object, known: Iterable[str]) -> str:
     """The end of a message that names the nearest known word, if one is near."""
     near = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.5)
     return f"; the nearest known one is {near[0]!r}" if near else ""
+
+
+def unknown_service(service: str, known: Collection[str], *, where: str, or_else: str = "") -> UsageError:
+    """What a command says that was given a service which there is not; `or_else` is another way on."""
+    names = ", ".join(known)
+    ways = [f"name one of {names}" if names else "add it to services first", *([or_else] if or_else else [])]
+    return UsageError(f"there is no service {service!r}{nearest(service, known)}", where=where, mend=", or ".join(ways))
+
+
+def service_names(listed: object) -> list[str]:
+    """The names in a list of services as it was written, also of those that have a fault."""
+    given = [service_name(entry) for entry in listed] if isinstance(listed, list) else []
+    return [name for name in given if isinstance(name, str)]
+
+
+def service_name(entry: object) -> object:
+    """The name of a service as it was written: a name, or a mapping that has one."""
+    return entry.get("name") if isinstance(entry, dict) else entry
 
 
 def _open(value: object) -> object:
@@ -294,4 +313,5 @@ EXAMPLES = KEYS | {
     "until": "2027-01-31",
 }
 ADMIN_PASSWORD = "adminPassword"  # noqa: S105  (a key's name)
-SECRET_KEYS = (ADMIN_PASSWORD, "passwords")
+PASSWORDS = "passwords"
+SECRET_KEYS = (ADMIN_PASSWORD, PASSWORDS)

@@ -1,6 +1,6 @@
 """Opens connections to PostgreSQL, as the admin or to try a login, and says in plain words why one failed.
 
-It sends no statement of its own. Only `inspection`, `direct` and `verification` use it.
+It sends no statement of its own.
 """
 
 from __future__ import annotations

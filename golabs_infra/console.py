@@ -1,4 +1,4 @@
-"""What `golabs` shows: lines as work goes on, tables at the end, JSON for programs. Used by `cli` alone.
+"""What `golabs` shows: lines as work goes on, tables at the end, JSON for programs. Nothing else prints.
 
 Results go to standard output, progress and errors to standard error, so that `--json` can be piped. A terminal gets
 colours and a live table of long work, from rich; a file or a pipe plain text, which is several times faster. What people see may
@@ -235,9 +235,9 @@ class Screen:
         """What the steps that follow are about."""
         self._account.line((f"  {text}", "bold"))
 
-    def verdict(self, word: str, text: str, *, indent: int = 2) -> None:
+    def verdict(self, word: str, text: str) -> None:
         """A line that begins with how bad, or how good, something is."""
-        self._account.line((" " * indent, ""), (word, _WORD_STYLES.get(word, "bold")), (f"  {text}", ""))
+        self._account.line(("  ", ""), (word, _WORD_STYLES.get(word, "bold")), (f"  {text}", ""))
 
     def progress(self, text: str, done: int, total: int) -> None:
         """How far a long piece of work is: in the live table or a line that is written over on a terminal, a line in a while

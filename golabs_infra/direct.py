@@ -20,19 +20,19 @@ from pydantic import SecretStr
 
 from . import connections
 from .adoption import Decision, Memory, Origin, decide
-from .applying import Applier, Progress
+from .applying import Applier, Progress, unheard
 from .changes import AllowConnections, AlterRole, Change, CreateRole, DropDatabase, SetPassword
 from .connecting import connect_admin
 from .endpoint import Endpoint
-from .errors import AdoptionError, ApplyError, GolabsError, IdentityError
+from .errors import AdoptionError, ApplyError, GolabsError
 from .forgetting import forget_environment
 from .formats_login import ExportFormat
 from .guarding import check_destroy, check_losses, check_reset
-from .identity import forget_identity, note_identity, recall_identity
+from .identity import check_same_server, forget_identity, note_identity, recall_identity
 from .inspection import Cluster, Live, PasswordProver, read_cluster, read_live, read_ties
 from .model import Desired, expand
 from .names import rebuilt_name
-from .passwords import generate, random_salt, scram_verifier
+from .passwords import generate, new_verifier
 from .pending import forget_pending, note_pending, recall_pending
 from .plan import leaving_users, plan, plan_database, plan_destroy, plan_rebuild, plan_release, service_of
 from .project import Project
@@ -45,7 +45,7 @@ from .wording import describe
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Applied:
     """What a run did or would do."""
 
     changes: tuple[Change, ...]
@@ -77,10 +77,6 @@ class Survey:
         return not self.proves(user, password)
 
 
-def _new_verifier(password: SecretStr) -> str:
-    return scram_verifier(password.get_secret_value(), random_salt())
-
-
 def _with_verifiers(changes: Iterable[Change], verifiers: Mapping[str, Future[str]]) -> Iterator[Change]:
     """The changes of a plan, each with its verifier as soon as that is there."""
     for change in changes:
@@ -110,7 +106,7 @@ class DirectEngine:
     def _applier(self) -> Applier:
         return Applier(self.endpoint, self.settings.database)
 
-    def preview(self) -> Outcome:
+    def preview(self) -> Applied:
         """What `up` would do. Writes nothing, on the server or here; verifiers of new passwords are left open."""
         with ExitStack() as opened:
             admin = opened.enter_context(connect_admin(self.endpoint))
@@ -121,13 +117,13 @@ class DirectEngine:
                 unseen = (
                     f"{self.settings.database} allows no connections: what else is to change is not known before up"
                 )
-                return Outcome(tuple(changes), (*decision.warnings, unseen), ())
+                return Applied(tuple(changes), (*decision.warnings, unseen), ())
             unknown = dict.fromkeys(user for user in self.settings.users if survey.is_to_set(user))
             inside = plan(self.desired, survey.live or Live(cluster), unknown, self._removed(decision))
             self._check_losses(inside)
-            return Outcome((*changes, *inside), decision.warnings, ())
+            return Applied((*changes, *inside), decision.warnings, ())
 
-    def up(self, progress: Progress = lambda change: None) -> Outcome:
+    def up(self, progress: Progress = unheard) -> Applied:
         """Creates what is missing and converges what differs, then writes the connection files."""
         with ExitStack() as opened:
             admin = opened.enter_context(connect_admin(self.endpoint))
@@ -139,7 +135,7 @@ class DirectEngine:
             # Generated passwords are written down before a server knows them: a run that is killed loses none.
             self._note_pending(decision, passwords)
             new = {
-                user: workers.submit(_new_verifier, password)
+                user: workers.submit(new_verifier, password)
                 for user, password in passwords.items()
                 if survey.is_to_set(user)
             }
@@ -166,9 +162,9 @@ class DirectEngine:
             write_scripts(self.project, self.desired)
             set_now = {user: proof(verifier.result(), user, clear[user]) for user, verifier in new.items()}
             note_proofs(self.project, environment, survey.proves.proofs | set_now, self.settings.users)
-        return Outcome((*changes, *inside), (*decision.warnings, *told), tuple(files))
+        return Applied((*changes, *inside), (*decision.warnings, *told), tuple(files))
 
-    def release_removed(self, removed: tuple[str, ...], progress: Progress = lambda change: None) -> None:
+    def release_removed(self, removed: tuple[str, ...]) -> None:
         """Empties services that are to be dropped by another engine, which would fail half-way (`plan_release`)."""
         with (
             connect_admin(self.endpoint) as admin,
@@ -176,14 +172,12 @@ class DirectEngine:
             connect_admin(self.endpoint, self.settings.database) as connection,
         ):
             live = read_live(connection, self._cluster(admin), self.desired)
-            self._applier.in_one_transaction(connection, plan_release(self.desired, live, removed), progress)
+            self._applier.in_one_transaction(connection, plan_release(self.desired, live, removed), unheard)
 
-    def converge_service(
-        self, service: str, progress: Progress = lambda change: None, *, apply: bool = True
-    ) -> tuple[Change, ...]:
+    def converge_service(self, service: str, progress: Progress = unheard, *, apply: bool = True) -> tuple[Change, ...]:
         """Makes a service that is there what the model says, but for passwords: what another engine's state hid from it.
 
-        Gives the changes; with `apply` false they are only looked at. None where nobody can look into the database.
+        Gives the changes; with `apply` false they are only looked at. There are none where nobody can look into the database.
         """
         with ExitStack() as opened:
             admin = opened.enter_context(connect_admin(self.endpoint))
@@ -199,12 +193,12 @@ class DirectEngine:
                 self._applier.in_one_transaction(connection, changes, progress)
         return tuple(changes)
 
-    def open_database(self, progress: Progress = lambda change: None) -> None:
+    def open_database(self) -> None:
         """Lets connections to the database again, which a destroy that failed had closed."""
         with connect_admin(self.endpoint) as admin:
-            self._applier.one_by_one(admin, [AllowConnections(self.settings.database)], progress)
+            self._applier.one_by_one(admin, [AllowConnections(self.settings.database)], unheard)
 
-    def drop_leftovers(self, progress: Progress = lambda change: None) -> None:
+    def drop_leftovers(self, progress: Progress = unheard) -> None:
         """Drops what a reset that was killed has left, which no other engine knows of. Waits for one that is at work."""
         with connect_admin(self.endpoint) as admin, self._applier.lock(admin):
             self._applier.one_by_one(admin, self._leftovers(self._cluster(admin)), progress)
@@ -226,23 +220,23 @@ class DirectEngine:
         records = connections.keeping(records, connections.candidates(written))
         return connections.export_files(self.project, environment, records, form)
 
-    def destroy(self, progress: Progress = lambda change: None) -> Outcome:
+    def destroy(self, progress: Progress = unheard) -> Applied:
         """What the policy permits: drops everything (disposable), or forgets it (keep). Raises PolicyError if guarded."""
         policy, environment = self.settings.policy, self.settings.environment
         check_destroy(policy, environment)
         if policy.forgets:
             forget_identity(self.project, environment)
             kept = f"{self.settings.database} and its users are left in place on {self.endpoint.address}"
-            return Outcome((), (f"{kept}; the connection files, which hold their passwords, are kept too",), ())
+            return Applied((), (f"{kept}; the connection files, which hold their passwords, are kept too",), ())
         with connect_admin(self.endpoint) as admin, self._applier.lock(admin):
             cluster = self._cluster(admin)
             self._check_drop(admin, cluster, users=cluster.roles)
             changes = [*self._leftovers(cluster), *plan_destroy(self.desired, Live(cluster))]
             self._applier.one_by_one(admin, changes, progress)
             removed = forget_environment(self.project, environment)
-        return Outcome(tuple(changes), (), tuple(removed))
+        return Applied(tuple(changes), (), tuple(removed))
 
-    def reset(self, progress: Progress = lambda change: None) -> Outcome:
+    def reset(self, progress: Progress = unheard) -> Applied:
         """Puts a new, empty database in the place of the old one; its users keep their passwords.
 
         The new one is built whole before the old one goes, so a run that fails leaves the old one as it was. No state
@@ -263,7 +257,7 @@ class DirectEngine:
                 inside = [change for change in plan(self.desired, live, {}) if not isinstance(change, AlterRole)]
                 builder.in_one_transaction(connection, inside, progress)
             self._applier.one_by_one(admin, swap, progress)
-        return Outcome((*create, *inside, *swap), (), ())
+        return Applied((*create, *inside, *swap), (), ())
 
     def check_destroy(self) -> None:
         """Refuses, before anything is dropped, a destroy that the server would refuse half-way. Raises AdoptionError."""
@@ -292,14 +286,8 @@ class DirectEngine:
 
     def _check_reset(self, cluster: Cluster) -> None:
         """Refuses another server than the last run's, and users that are not there yet, before anything is dropped."""
-        known, where = recall_identity(self.project, self.settings.environment).system_identifier, self.endpoint.address
-        if known not in (None, cluster.system_identifier):
-            raise IdentityError(
-                f"this is another server: the last run was on system identifier {known}, and {where} is "
-                f"{cluster.system_identifier}. Nothing was dropped",
-                where=self.settings.source,
-                mend=f"point host and port back; or take this one over first: golabs up {self.settings.environment}",
-            )
+        where, found = self.endpoint.address, cluster.system_identifier
+        check_same_server(self.project, self.settings, where, found, "nothing was dropped")
         if absent := [user for user in self.settings.users if user not in cluster.roles]:
             raise ApplyError(
                 f"there is no user {absent[0]} yet, and a reset makes none; nothing was dropped",

@@ -65,7 +65,7 @@ Listener = Callable[[Step | Notice], None]
 
 
 @dataclass
-class Report:
+class EngineReport:
     """What a run of the engine did."""
 
     steps: list[Step] = field(default_factory=list)
@@ -85,11 +85,6 @@ class Report:
     def losses(self) -> list[str]:
         """What was or would be lost, in words."""
         return list(dict.fromkeys(f"{step.operation} {step.kind} {step.name}" for step in self.steps if step.loses))
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything but unchanged resources was reported."""
-        return any(count for operation, count in self.summary.items() if operation != "same")
 
     def take(self, event: Mapping[str, Any]) -> Step | Notice | None:
         """Keeps what an event says, and gives what of it a user wants to see."""

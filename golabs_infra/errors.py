@@ -1,13 +1,15 @@
 """The error tree: every error says where it is, what is wrong, and the command that mends it.
 
     GolabsError                 caught by `cli` (printed, exit 1) and by `program` (turned into pulumi.RunError)
-    |-- ConfigError             faults of a stack's configuration, all of them at once
+    |-- FaultsError             several faults at once, each with its own place and mend
+    |   |-- ConfigError         of a stack's configuration
+    |   |-- AdoptionError       of what exists already and can't be taken over safely
+    |   `-- RetirementError     somebody still uses a service that is to be retired
     |-- UsageError              the command line asks for something that does not exist (exit 64)
     |-- SecretsError            an encrypted value can't be read: passphrase, salt, provider
     |-- ServerError             the embedded PostgreSQL can't be started, stopped or found
-    |-- ServerConnectionError        PostgreSQL doesn't answer, or refuses the login
-    |-- AdoptionError           what exists already can't be taken over safely
-    |-- RetirementError         somebody still uses a service that is to be retired
+    |   `-- EndedError          it ended while it was being started (server_launch)
+    |-- ServerConnectionError   PostgreSQL doesn't answer, or refuses the login
     |-- IdentityError           another server, or a known database that is gone
     |-- PolicyError             the environment's policy refuses, or the confirmation is missing
     |-- ApplyError              the server refused a change; nothing of that transaction stays

@@ -13,6 +13,7 @@ from itertools import groupby
 from .connection_urls import jdbc_address, libpq_address
 from .errors import GolabsError
 from .formats_login import Credentials, ExportFormat, heading
+from .names import database_name
 
 SECRET_TYPE = "servicebinding.io/postgresql"  # noqa: S105  (a type's name)
 
@@ -59,7 +60,7 @@ def _secret(user: Credentials, certificates: Mapping[str, str]) -> str:
         f"  name: {_label(user.label)}",
         "  labels:",
         "    app.kubernetes.io/managed-by: golabs-infra",
-        f"    app.kubernetes.io/part-of: {_label(f'go-labs-{user.environment}')}",
+        f"    app.kubernetes.io/part-of: {_label(database_name(user.environment))}",
         f"    golabs-infra/service: '{_label_value(user.service)}'",
         f"    golabs-infra/user: {user.kind}",
         f"    golabs-infra/environment: '{_label(user.environment)}'",

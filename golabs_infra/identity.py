@@ -9,9 +9,10 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .errors import GolabsError
+from .errors import GolabsError, IdentityError
 from .files import write_private
 from .project import Project
+from .settings import Settings
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,20 @@ def recall_identity(project: Project, environment: str) -> Identity:
             where=str(path),
             mend=f"see that host and port are the right ones, remove the file, then: golabs up {environment}",
         ) from None
+
+
+def check_same_server(project: Project, settings: Settings, address: str, found: str, left: str) -> None:
+    """Raises IdentityError where the last run was on another server than the one of this system identifier.
+
+    `left` says what was therefore not done.
+    """
+    known = recall_identity(project, settings.environment).system_identifier
+    if known not in (None, found):
+        raise IdentityError(
+            f"this is another server: the last run was on system identifier {known}, and {address} is {found}; {left}",
+            where=settings.source,
+            mend=f"point host and port back; or take this one over first: golabs up {settings.environment}",
+        )
 
 
 def note_identity(

@@ -13,20 +13,20 @@ from typing import Any
 from pydantic import SecretStr
 
 from .account import Account
-from .config_keys import from_json
+from .config_keys import from_json, service_name
 from .console import Screen
 from .engines import EngineChoice
 from .errors import ConfigError, EngineError, Fault, GolabsError
 from .legacy import Legacy, Understood, read_legacy
 from .legacy_layout import read_layout
 from .legacy_values import misshapen
-from .names import environment_name_problem, user_name
+from .names import user_name
 from .password_commands import set_password
 from .project import Project
 from .runs import Run
 from .settings import Settings, read_settings
 from .stack_editing import StackDocument
-from .stackfile import NAMESPACE, StackFile, parse, read_text
+from .stackfile import NAMESPACE, StackFile, parse
 
 
 class LegacyImport:
@@ -81,10 +81,7 @@ class LegacyImport:
 
     def _file(self) -> StackFile:
         """The stack's file as it would be."""
-        path = self._project.project_file
-        shared = parse(read_text(path), path.name).get("config") if path.is_file() else None
-        document = parse(self._document.text(), self.name)
-        return StackFile(self._document.path, self._environment, document, shared if isinstance(shared, dict) else {})
+        return StackFile.of(self._project, self._environment, parse(self._document.text(), self.name))
 
     def _differing(self, existing: Mapping[str, object]) -> Iterator[tuple[str, Understood, object]]:
         """The values that the file says otherwise, with what it says."""
@@ -126,7 +123,7 @@ class LegacyImport:
     def _add_services(self, existing: Mapping[str, object]) -> None:
         listed = _structure(existing.get("services"))
         entries = listed if isinstance(listed, list) else []
-        names: list[object] = [entry.get("name") if isinstance(entry, dict) else entry for entry in entries]
+        names = [service_name(entry) for entry in entries]
         missing = [service for service in self.legacy.services if service not in names]
         if missing and isinstance(existing.get("services"), str):
             self._document.set("services", [*entries, *missing])  # it was one JSON text
@@ -159,8 +156,6 @@ class LegacyImport:
 def import_legacy(run: Run, screen: Screen, folder: Path, *, overwrite: bool, preview: bool) -> None:
     """The command: understands, tells, writes, previews. Raises GolabsError where one of them can't be done."""
     environment = run.environment
-    if problem := environment_name_problem(environment):
-        raise ConfigError([Fault("the stack's name", *problem)], where=environment)
     layout = read_layout(folder, environment)
     legacy = read_legacy(environment, layout.sources, layout.templates)
     took = LegacyImport(run.project, environment, legacy, run.environ)

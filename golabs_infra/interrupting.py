@@ -12,7 +12,7 @@ from types import FrameType
 @contextmanager
 def killed_is_interrupted() -> Iterator[None]:
     """A kill is taken like Ctrl-C, so that what has to be undone or said at the end still is."""
-    with _handled(signal.default_int_handler, signal.SIGTERM):
+    with handled(signal.default_int_handler, signal.SIGTERM):
         yield
 
 
@@ -20,7 +20,7 @@ def killed_is_interrupted() -> Iterator[None]:
 def kills_wait() -> Iterator[None]:
     """A kill interrupts only when this has come to its end: for what must be cleaned up, and is in a moment."""
     kills: list[int] = []
-    with _handled(lambda number, _frame: kills.append(number), signal.SIGTERM):
+    with handled(lambda number, _frame: kills.append(number), signal.SIGTERM):
         yield
     if kills:
         raise KeyboardInterrupt
@@ -30,15 +30,15 @@ def kills_wait() -> Iterator[None]:
 def signals_wait() -> Iterator[None]:
     """Ctrl-C and a kill do what they do when this has come to its end: for what is drawn in one go."""
     waiting: list[int] = []
-    with _handled(lambda number, _frame: waiting.append(number), signal.SIGINT, signal.SIGTERM):
+    with handled(lambda number, _frame: waiting.append(number), signal.SIGINT, signal.SIGTERM):
         yield
     for number in waiting[:1]:
         signal.raise_signal(number)
 
 
 @contextmanager
-def _handled(handler: Callable[[int, FrameType | None], object], *signals: signal.Signals) -> Iterator[None]:
-    """Only the main thread may say what a signal does; in others nothing changes."""
+def handled(handler: Callable[[int, FrameType | None], object], *signals: signal.Signals) -> Iterator[None]:
+    """Has a handler take signals meanwhile. Only the main thread may say what they do; in others nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

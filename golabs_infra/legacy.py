@@ -11,11 +11,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from .config_keys import ADMIN_PASSWORD
 from .errors import ConfigError, Fault
 from .legacy_keys import Meaning, ServiceKey, meaning_of
 from .legacy_lines import Entry, Place, read_entries
-from .legacy_values import ADMIN_PASSWORD, is_password, listed, misshapen, split_host, value_of
-from .names import USER_KINDS, database_name, service_name_problem, user_name
+from .legacy_values import is_password, listed, misshapen, split_host, value_of
+from .names import DATABASE_PREFIX, USER_KINDS, database_name, service_name_problem, user_name
+from .statement import remedy
 
 _TELLING = re.compile(r"db|pg|postgres|psql|database|sql|admin|super|root|master|owner|provision|maintenance")
 
@@ -301,7 +303,7 @@ class _Reader:
         elif problem := next((problem for name in names or (text,) if (problem := misshapen(kind, name))), ""):
             reason = problem
         elif meaning.field == "database" and text != database:
-            if text.startswith("go-labs-") and not (is_own or meaning.is_ours):
+            if text.startswith(DATABASE_PREFIX) and not (is_own or meaning.is_ours):
                 reason = f"it names a database, but not {database}"
             else:
                 self._different_database(entry, text, database)
@@ -319,7 +321,7 @@ class _Reader:
             Fault(
                 _at(entry),
                 f"the database is {text!r}; here {self._environment}'s is always {database!r}",
-                f'ALTER DATABASE "{text}" RENAME TO "{database}" in a maintenance window, or correct the line',
+                f"{remedy('ALTER DATABASE {} RENAME TO {}', text, database)} in a maintenance window, or correct the line",
             )
         )
 

@@ -9,11 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import get_args
 
-from .config_keys import is_address
+from .config_keys import ADMIN_PASSWORD, is_address
 from .endpoint import SslMode
 from .legacy_lines import Entry
 
-ADMIN_PASSWORD = "adminPassword"  # noqa: S105  (a key's name)
 _SSL_MODES: frozenset[str] = frozenset(get_args(SslMode))
 _OPPORTUNISTIC = frozenset({"allow", "prefer"})
 _FILES = frozenset({"sslRootCert", "sslCert", "sslKey"})

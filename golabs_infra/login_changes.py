@@ -19,7 +19,7 @@ from .endpoint import Endpoint
 from .errors import AdoptionError, ApplyError, Fault
 from .inspection import Cluster, PasswordProver, read_cluster
 from .model import expand
-from .passwords import random_salt, scram_verifier
+from .passwords import new_verifier
 from .plan import plan_logins
 from .rights import check_server, unadministered, whereabouts
 from .sessions import Session, end_sessions, open_sessions
@@ -72,9 +72,7 @@ class LoginChanger:
 
     def change(self, users: Collection[str], passwords: Mapping[str, SecretStr], progress: Progress) -> None:
         """Makes users what the model says of them and sets passwords, of others too: all or nothing. Raises ApplyError."""
-        verifiers = {
-            user: scram_verifier(password.get_secret_value(), random_salt()) for user, password in passwords.items()
-        }
+        verifiers = {user: new_verifier(password) for user, password in passwords.items()}
         applier = Applier(self.endpoint, self.settings.database)
         with connect_admin(self.endpoint) as admin, applier.lock(admin):
             cluster = read_cluster(admin, self.settings.environment, self.settings.database, self.settings.users)

@@ -17,6 +17,12 @@ Login = Literal["user", "twin"]
 """The two logins that a service can have of each kind: the user itself, and its twin."""
 LOGINS: tuple[Login, ...] = get_args(Login)
 
+DATABASE_PREFIX = "go-labs-"
+"""What the database of every environment begins with."""
+
+DATABASE_OWNER = "pg_database_owner"
+"""From 14 on the role that the database's owner is a member of, by being that."""
+
 MAX_NAME_BYTES = 63
 """PostgreSQL's NAMEDATALEN - 1: a longer identifier is cut without an error, so we refuse it."""
 
@@ -49,7 +55,7 @@ class UserName(NamedTuple):
 
 def database_name(environment: str) -> str:
     """`go-labs-<env>`."""
-    return f"go-labs-{environment}"
+    return f"{DATABASE_PREFIX}{environment}"
 
 
 def rebuilt_name(database: str) -> str:

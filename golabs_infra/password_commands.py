@@ -5,10 +5,9 @@ Pure. It names commands and runs none; what `golabs set-password` does is `stori
 
 from __future__ import annotations
 
+from .config_keys import ADMIN_PASSWORD, PASSWORDS
 from .names import PASSWORD_KEYS, UserName
 from .project import PROJECT_NAME
-
-_ADMIN, _PASSWORDS = "adminPassword", "passwords"
 
 
 def set_password(environment: str, path: str) -> str:
@@ -19,7 +18,7 @@ def set_password(environment: str, path: str) -> str:
     >>> set_password("dev", "adminPassword")
     'golabs set-password dev --admin'
     """
-    if path == _ADMIN:
+    if path == ADMIN_PASSWORD:
         return f"golabs set-password {environment} --admin"
     service, _, key = path.partition(".")[2].rpartition(".")
     return f"golabs set-password {environment} {service} {key}"
@@ -34,7 +33,7 @@ def set_secret(environment: str, path: str) -> str:
     "pulumi config set --secret --path 'golabs-infra:services' --stack dev"
     """
     first, *rest = path.split(".")
-    if path == _ADMIN or (first == _PASSWORDS and len(rest) == 2 and rest[1] in PASSWORD_KEYS):
+    if path == ADMIN_PASSWORD or (first == PASSWORDS and len(rest) == 2 and rest[1] in PASSWORD_KEYS):
         return set_password(environment, path)
     return f"pulumi config set --secret --path '{PROJECT_NAME}:{path}' --stack {environment}"
 

@@ -16,6 +16,8 @@ import secrets
 import stringprep
 import unicodedata
 
+from pydantic import SecretStr
+
 from .policy import Policy
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -70,6 +72,11 @@ def scram_verifier(password: str, salt: bytes, iterations: int = ITERATIONS) -> 
     server_key = hmac.digest(salted, b"Server Key", "sha256")
     parts = (base64.b64encode(part).decode() for part in (salt, stored_key, server_key))
     return f"SCRAM-SHA-256${iterations}:{next(parts)}${next(parts)}:{next(parts)}"
+
+
+def new_verifier(password: SecretStr) -> str:
+    """A verifier of a password under a salt of its own."""
+    return scram_verifier(password.get_secret_value(), random_salt())
 
 
 def verifier_matches(verifier: str | None, password: str, role: str) -> bool:

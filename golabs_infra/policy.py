@@ -1,6 +1,7 @@
 """What each environment permits, in one place: disposable, keep and guarded, and which policy a stack has.
 
-Nothing else in the project compares an environment's name or a policy's name; it asks the properties here.
+Nothing else in the project compares a policy's name; it asks the properties here. That tst is the stack whose passphrase is
+published is `DEMONSTRATION_ENVIRONMENT`.
 """
 
 from __future__ import annotations

@@ -24,24 +24,24 @@ from .probes import Program
 from .scratch import Scratch
 
 _FACTS = """
-SELECT session_user::pg_catalog.text, current_user::pg_catalog.text,
+SELECT current_user::pg_catalog.text,
        pg_catalog.current_setting('is_superuser'),
        pg_catalog.current_setting('search_path')
 """
+_WORKERS = 4
 
 
 @dataclass(frozen=True)
 class SessionFacts:
     """What a user's session is like from its start; `search_path` as PostgreSQL writes it."""
 
-    session_user: str
     current_user: str
     is_superuser: bool
     search_path: str
 
 
 @dataclass(frozen=True)
-class Login:
+class LoginSeen:
     """A user's login to the environment's database: the session's facts, or the refusal.
 
     Both are None where the user was let in, and its session was lost before it could be asked.
@@ -66,7 +66,7 @@ class Probed:
     not; `left_behind` are the tables that could not be dropped.
     """
 
-    logins: tuple[Login, ...]
+    logins: tuple[LoginSeen, ...]
     observations: tuple[Observation, ...]
     scratch: tuple[str, ...]
     without_scratch: Mapping[str, str]
@@ -82,7 +82,6 @@ def probe(
     *,
     other_databases: Sequence[str] = (),
     scratch: bool = False,
-    workers: int = 4,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Probed:
     """Makes every attempt as every user whose password is known, with one connection at a time for each.
@@ -92,7 +91,7 @@ def probe(
     """
     began = time.monotonic()
     roles = [role for role in desired.roles if role.name in passwords]
-    tables = Scratch(endpoint, desired, passwords, workers)
+    tables = Scratch(endpoint, desired, passwords, _WORKERS)
     with tables.kept() if scratch else nullcontext():
         if scratch:  # their names are those of tables that may just have been removed
             relations = [relation for relation in relations if not relation.name.startswith(SCRATCH_PREFIX)]
@@ -104,7 +103,7 @@ def probe(
             passing=f"{tables.name}_passing" if scratch else "",
         )
         prober = _Prober(endpoint, desired.database.name, program, passwords, other_databases)
-        seen = for_each(prober, roles, workers, progress)
+        seen = for_each(prober, roles, _WORKERS, progress)
     return Probed(
         logins=tuple(login for login, _ in seen),
         observations=tuple(observation for _, observations in seen for observation in observations),
@@ -132,7 +131,7 @@ class _Prober:
         self._passwords = passwords
         self._other_databases = other_databases
 
-    def __call__(self, role: Role) -> tuple[Login, list[Observation]]:
+    def __call__(self, role: Role) -> tuple[LoginSeen, list[Observation]]:
         user = role.name
         login, observations, lost = self._at_home(role)
         if lost:  # the server was restarted, the network cut: a session that ends again was ended by what it tried
@@ -141,13 +140,13 @@ class _Prober:
             observations += map(self._elsewhere, [user] * len(self._other_databases), self._other_databases)
         return login, observations
 
-    def _at_home(self, role: Role) -> tuple[Login, list[Observation], bool]:
+    def _at_home(self, role: Role) -> tuple[LoginSeen, list[Observation], bool]:
         """What a user meets in the environment's own database, and whether its session was lost on the way."""
         user = role.name
         attempt = self._program.log_in(user)
         session = log_in(self._endpoint, self._database, user, self._passwords[user])
         if isinstance(session, Refusal):
-            login = Login(user, session.password_asked, refusal=session)
+            login = LoginSeen(user, session.password_asked, refusal=session)
             refused = Observation(user, attempt, _of_own_login(session, role), session.message, session.state)
             return login, [refused], False
         with closing(session):
@@ -211,14 +210,14 @@ def _of_nothing(observation: Observation) -> bool:
     )
 
 
-def _look(session: psycopg.Connection[Any], user: str) -> Login:
+def _look(session: psycopg.Connection[Any], user: str) -> LoginSeen:
     asked = bool(session.pgconn.used_password)
     try:
         session.execute(b"SET client_encoding TO 'UTF8'")
         row = session.execute(_FACTS.encode()).fetchone()
     except psycopg.Error:
-        return Login(user, asked)
+        return LoginSeen(user, asked)
     if row is None:
         raise AssertionError("a SELECT without FROM gives a row")
-    named, current, superuser, path = row
-    return Login(user, asked, SessionFacts(named, current, superuser == "on", path))
+    current, superuser, path = row
+    return LoginSeen(user, asked, SessionFacts(current, superuser == "on", path))

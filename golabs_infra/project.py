@@ -1,4 +1,4 @@
-"""Where things are: the project's folder and the paths in it. No other module joins these paths.
+"""Where things are: the project's folder, and the files and folders in it that other modules put theirs into.
 
 `find_project` walks up from a folder to the `Pulumi.yaml` of golabs-infra; it reads nothing else.
 """
@@ -52,7 +52,7 @@ class Project:
         return self.private_folder / "postgres"
 
     def identity_file(self, environment: str) -> Path:
-        """Which server the direct engine last applied this environment to."""
+        """Which server this environment was last applied to from this checkout."""
         return self.private_folder / "identities" / f"{environment}.json"
 
     def output_folder(self, environment: str) -> Path:

@@ -1,7 +1,7 @@
 """What was shown of passwords by earlier runs: that a stored verifier is of a password stays true for ever.
 
-Comparing takes 1 ms a user, by intent of SCRAM; remembering takes none. A note holds the verifier and a digest of it with
-the password: another verifier on the server or another password makes the note worthless, never wrong. No clear text is
+Comparing takes 1 ms a user, by intent of SCRAM; remembering takes none. A note is a digest of the verifier with
+the password and holds neither: another verifier on the server or another password makes the note worthless, never wrong. No clear text is
 in it, and it is as private as the connection files. Without notes everything works the same, only slower.
 """
 

@@ -9,12 +9,11 @@ from enum import Enum
 from itertools import groupby
 from pathlib import Path
 
-from .account import confirmed_by_variable, typed
+from .account import confirmed_by_variable, settle, start_server
 from .console import Screen
 from .errors import ApplyError, GolabsError
 from .files import replace_file
 from .findings import Finding, Judged, Severity
-from .policy import CONFIRMATION_VARIABLE
 from .progress import Board
 from .repairing import Repairer, advice_for, mending_script, one_line
 from .report import Report, entries
@@ -169,9 +168,7 @@ def _repair(
 
 def _prepare(run: Run, screen: Screen) -> None:
     run.check_configuration()
-    status = run.start_server()
-    if status is not None:
-        screen.line(f"server: started PostgreSQL {status.version} on {status.host}:{status.port}")
+    start_server(run, screen)
 
 
 def _show(screen: Screen, judged: Sequence[Judged], environment: str) -> None:
@@ -206,14 +203,14 @@ def _confirm(run: Run, screen: Screen, repairer: Repairer, verdict: Verdict) -> 
     ahead = repairer.ahead(verdict.open)
     if not (run.policy.confirms_up and ahead):
         return
+
+    def show() -> None:
+        screen.line(f"this would repair {counted(len(ahead), 'difference')} in {run.database_in_words}:")
+        for finding in ahead:
+            screen.line(f"    {finding.id} on {finding.object}")
+
     command = f"drift {run.environment} --repair"
-    if confirmed_by_variable(run, command, yes=False):
-        screen.line(f"confirmed by {CONFIRMATION_VARIABLE}={run.database}")
-        return
-    screen.line(f"this would repair {counted(len(ahead), 'difference')} in {run.database_in_words}:")
-    for finding in ahead:
-        screen.line(f"    {finding.id} on {finding.object}")
-    typed(screen, run.policy, run.database, f"type the database's name, {run.database}, to go on:", command)
+    settle(run, screen, command, show, confirmed=confirmed_by_variable(run, command, yes=False))
 
 
 @contextmanager

@@ -10,13 +10,14 @@ import json
 import signal
 import subprocess
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from .interrupting import handled
 
 EventHandler = Callable[[Mapping[str, Any]], None]
 DRIVEN_VARIABLE = "GOLABS_DRIVEN"
@@ -49,9 +50,9 @@ class PulumiCommand:
     folder: Path
     environ: Mapping[str, str]
 
-    def run(self, words: Sequence[str], variables: Mapping[str, str] | None = None, given: str | None = None) -> Ended:
+    def run(self, words: Sequence[str], given: str | None = None) -> Ended:
         """Runs a command that asks nothing; `given` is what it finds on its standard input."""
-        return self._run(words, variables or {}, None, given)
+        return self._run(words, {}, None, given)
 
     def stream(self, words: Sequence[str], on_event: EventHandler, variables: Mapping[str, str] | None = None) -> Ended:
         """Runs an operation of the engine. What `on_event` raises is raised when the engine has come to its end."""
@@ -113,17 +114,10 @@ def _event(line: str) -> Mapping[str, Any] | None:
 def _ending_in_order(process: subprocess.Popen[str]) -> Iterator[list[int]]:
     """Hands signals on instead of ending on them: the CLI has to come to its end in order, and writes its state then."""
     received: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
 
     def note(number: int, frame: FrameType | None) -> None:
         received.append(number)
         process.send_signal(number)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handled(note, signal.SIGINT, signal.SIGTERM):
         yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

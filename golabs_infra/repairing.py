@@ -20,10 +20,10 @@ from .endpoint import Endpoint
 from .errors import ApplyError
 from .findings import Finding
 from .inspection import trust_only_the_catalogs
-from .passwords import random_salt, scram_verifier
+from .passwords import new_verifier
 from .settings import Settings
 from .sql import verifier_variable
-from .statement import remedy
+from .statement import STOP_ON_ERROR, connect_to, filled, remedy
 
 BY_HAND = frozenset(
     {"trigger", "event-trigger", "inheritance", "foreign-key", "call", "row-security", "disagreement", "untried"}
@@ -32,8 +32,6 @@ BY_HAND = frozenset(
 
 _OUTSIDE = frozenset({"database/CLOSED", "database/CONNECTION LIMIT", "database/TEMPLATE"})
 """Findings that are mended from another database, before anybody can connect to this one."""
-
-_STOP = "\\set ON_ERROR_STOP on"
 
 
 @dataclass(frozen=True)
@@ -150,8 +148,8 @@ class Repairer:
     def _with_verifier(self, finding: Finding, statement: str) -> str:
         if not _sets_password(finding):
             return statement
-        verifier = scram_verifier(self._known[finding.who].get_secret_value(), random_salt())
-        return statement.replace(f":'{verifier_variable(finding.who)}'", f"'{verifier}'")
+        variable = f":'{verifier_variable(finding.who)}'"
+        return filled(statement.replace(variable, "{}"), new_verifier(self._known[finding.who]))
 
 
 def _prepare(applier: Applier, connection: psycopg.Connection[Any]) -> None:
@@ -177,14 +175,14 @@ def mending_script(database: str, findings: Sequence[Finding]) -> str:
 
     What a person has to decide stands there as a comment.
     """
-    lines = [f"-- {database}: {'what mends it' if findings else 'nothing was found'}", _STOP]
+    lines = [f"-- {database}: {'what mends it' if findings else 'nothing was found'}", STOP_ON_ERROR]
     if any(_sets_password(each) for each in findings):
         lines.append("-- Verifiers of passwords are psql variables: -v billing_app_verifier='SCRAM-SHA-256$...'")
     outside = [each for each in findings if each.id in _OUTSIDE]
     inside = [each for each in findings if each.id not in _OUTSIDE]
     lines += [line for finding in outside for line in _of_finding(finding)]
     if any(each.statements for each in inside):
-        lines += [remedy("\\connect {}", database).removesuffix(";"), "SET default_transaction_read_only TO off;"]
+        lines += [connect_to(database), "SET default_transaction_read_only TO off;"]
     lines += [line for finding in inside for line in _of_finding(finding)]
     return "\n".join(lines)
 

@@ -6,16 +6,15 @@ put back to the byte where nothing was changed after all.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from .account import Account
 from .changes import Change
-from .config_keys import ServiceSettings
+from .config_keys import ServiceSettings, unknown_service
 from .console import Screen
-from .errors import GolabsError, RetirementError, UsageError
+from .errors import GolabsError, RetirementError
 from .interrupting import killed_is_interrupted
 from .retirement import Preflight, close_sessions, look_before_retirement, sessions_left
 from .runs import Run
@@ -89,13 +88,7 @@ def _configured(settings: Settings, service: str) -> ServiceSettings:
     for each in settings.services:
         if each.name == service:
             return each
-    names = [each.name for each in settings.services]
-    near = difflib.get_close_matches(service, names, n=1, cutoff=0.5)
-    raise UsageError(
-        f"there is no service {service!r}" + (f"; the nearest one is {near[0]!r}" if near else ""),
-        where=settings.source,
-        mend=f"name one of {', '.join(names)}",
-    )
+    raise unknown_service(service, [each.name for each in settings.services], where=settings.source)
 
 
 def _is_so(run: Run, asked: Retirement) -> bool:

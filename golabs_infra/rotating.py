@@ -14,7 +14,7 @@ from dataclasses import replace
 from pydantic import SecretStr
 
 from . import connections
-from .account import Account, confirmed_by_variable, typed
+from .account import Account, confirmed_by_variable, settle
 from .console import Screen
 from .errors import ApplyError, GolabsError
 from .interrupting import killed_is_interrupted
@@ -22,7 +22,6 @@ from .login_changes import LoginChanger
 from .model import expand
 from .names import Login, UserKind
 from .passwords import generate
-from .policy import CONFIRMATION_VARIABLE
 from .remembering import Remembered, alone, check_up_to_date, note_second_logins, remember
 from .rotation import Rotation, Turn, Way, known_or_anew
 from .runs import Run
@@ -263,15 +262,14 @@ class _Rotating:
         if self._is_in_state:
             self._account.confirm_up(False, command)
             return
-        if confirmed_by_variable(changed, command, yes=False):
-            self._screen.line(f"confirmed by {CONFIRMATION_VARIABLE}={changed.database}")
-            return
-        self._screen.line(f"this would change {changed.database_in_words}:")
-        for change in self._changer.ahead(self._cluster, self._to_converge(), self._new.keys()):
-            line = describe(change)
-            self._screen.step(line.symbol, line.text)
-        question = f"type the database's name, {changed.database}, to go on:"
-        typed(self._screen, changed.policy, changed.database, question, command)
+
+        def show() -> None:
+            self._screen.line(f"this would change {changed.database_in_words}:")
+            for change in self._changer.ahead(self._cluster, self._to_converge(), self._new.keys()):
+                line = describe(change)
+                self._screen.step(line.symbol, line.text)
+
+        settle(changed, self._screen, command, show, confirmed=confirmed_by_variable(changed, command, yes=False))
 
     def _change_server(self) -> None:
         try:

@@ -7,12 +7,12 @@ other way. Who owns what and may do what never changes by it.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from .errors import GolabsError, UsageError
+from .config_keys import unknown_service
+from .errors import GolabsError
 from .names import USER_KINDS, Login, UserKind, login_name, other_login, parse_user_name, password_key
 from .password_commands import set_password
 from .settings import Settings
@@ -94,12 +94,7 @@ class Rotation:
             return active
         named = [service.name for service in settings.services]
         if self.service not in named:
-            near = difflib.get_close_matches(self.service, named, n=1, cutoff=0.5)
-            raise UsageError(
-                f"there is no service {self.service!r}" + (f"; the nearest one is {near[0]!r}" if near else ""),
-                where=settings.source,
-                mend=f"name one of {', '.join(named)}, or --all",
-            )
+            raise unknown_service(self.service, named, where=settings.source, or_else="--all")
         if self.service not in active:
             raise GolabsError(
                 f"{self.service} is retired: nobody can log in, so that no password can be proven",

@@ -13,10 +13,8 @@ from .expectation import Expectation
 from .findings import Finding, Severity
 from .mends import grant, grantee_word, revoke, revoke_grant_option, words
 from .model import PUBLIC
+from .names import DATABASE_PREFIX
 from .statement import remedy
-
-ENVIRONMENTS = "go-labs-"
-"""What every environment's database begins with."""
 
 
 def database_findings(evidence: Evidence, expectation: Expectation, authority: Authority) -> Iterator[Finding]:
@@ -179,7 +177,7 @@ def _missing(evidence: Evidence, expectation: Expectation) -> Iterator[Finding]:
 
 def _another(database: Database, evidence: Evidence, expectation: Expectation) -> Iterator[Finding]:
     """What our users have on another database: by name anywhere, by PUBLIC where it is an environment's."""
-    environments = database.name.startswith(ENVIRONMENTS) and database.allows_connections
+    environments = database.name.startswith(DATABASE_PREFIX) and database.allows_connections
     if database.owner in expectation.users:
         user = expectation.users[database.owner]
         yield Finding(

@@ -10,14 +10,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from .authority import DATABASE_OWNER, TABLE_KINDS, Authority
+from .authority import TABLE_KINDS, Authority
 from .evidence import ROUTINES, CatalogObject, Entry, Evidence
 from .expectation import Expectation, entered_schemas
 from .findings import Finding, Severity
 from .inspection import PUBLIC_CLOSED_VERSION
 from .mends import change_owner, grant, grantee_word, revoke, revoke_grant_option, words
 from .model import PUBLIC, PUBLIC_SCHEMA, ServiceModel
-from .names import EXTENSIONS_SCHEMA
+from .names import DATABASE_OWNER, EXTENSIONS_SCHEMA
 
 OWNERS_OWN = {
     "schema": frozenset({"CREATE", "USAGE"}),

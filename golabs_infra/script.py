@@ -12,23 +12,22 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from .changes import AllowConnections, Change, CreateDatabase
+from .config_keys import unknown_service
 from .connections import known_passwords, read_records
-from .errors import GolabsError, UsageError
+from .errors import GolabsError
 from .files import write_private
 from .inspection import Cluster, Live
 from .model import Desired, expand
 from .names import DATABASE_SCRIPT
-from .passwords import random_salt, scram_verifier
+from .passwords import new_verifier
 from .plan import plan, plan_database, service_of
 from .project import Project
 from .settings import Settings
 from .sql import as_text, batches, repeatable, verifier_variable
+from .statement import STOP_ON_ERROR, connect_to
 
 _MADE = "Made by: golabs sql"
-_STOP = "\\set ON_ERROR_STOP on"
 _QUIET = "SET client_min_messages TO warning;"
 _NOTHING = Live(
     Cluster(
@@ -66,9 +65,9 @@ def build_scripts(desired: Desired) -> dict[str, str]:
         service or DATABASE_SCRIPT: "\n".join(
             [
                 *(_heading(desired, service) if service else _database_heading(desired)),
-                _STOP,
+                STOP_ON_ERROR,
                 *([] if service else create),
-                *_connect(database),
+                connect_to(database),
                 _QUIET,
                 "BEGIN;",
                 *(line for change in part for line in repeatable(change, database)),
@@ -112,11 +111,8 @@ def environment_script(project: Project, settings: Settings, service: str | None
     desired = expand(settings)
     texts = build_scripts(desired)
     if service is not None and service not in {each.name for each in desired.services}:
-        raise UsageError(
-            f"there is no service {service!r}",
-            where=settings.source,
-            mend=f"name one of {', '.join(each.name for each in desired.services)}, or leave --service out",
-        )
+        names = [each.name for each in desired.services]
+        raise unknown_service(service, names, where=settings.source, or_else="leave --service out")
     write_scripts(project, desired)
     chosen = [each for each in desired.services if service in (None, each.name)]
     users = [role.name for each in chosen for role in each.roles if role.name not in settings.closed]
@@ -128,12 +124,8 @@ def environment_script(project: Project, settings: Settings, service: str | None
             where=settings.source,
             mend=f"golabs up {desired.environment} first; or leave --verifiers out",
         )
-    given = [f"\\set {verifier_variable(user)} '{_verifier(known[user])}'" for user in users]
+    given = [f"\\set {verifier_variable(user)} '{new_verifier(known[user])}'" for user in users]
     return "\n".join([*given, *(text for name, text in texts.items() if service in (None, name))]).rstrip()
-
-
-def _verifier(password: SecretStr) -> str:
-    return scram_verifier(password.get_secret_value(), random_salt())
 
 
 def remove_scripts(project: Project, environment: str) -> None:
@@ -157,10 +149,10 @@ def change_script(changes: Iterable[Change], database: str) -> str:
     listed = list(changes)
     outside = [change for change in listed if isinstance(change, CreateDatabase | AllowConnections)]
     inside = [change for change in listed if change not in outside]
-    lines = [f"-- {database}: {'what up would send' if listed else 'nothing to change'}", _STOP]
+    lines = [f"-- {database}: {'what up would send' if listed else 'nothing to change'}", STOP_ON_ERROR]
     lines += [line for _, composed in batches(outside, database) for line in as_text(composed)]
     if inside:
-        lines += [*_connect(database), "BEGIN;", *_by_service(inside, database), "COMMIT;"]
+        lines += [connect_to(database), "BEGIN;", *_by_service(inside, database), "COMMIT;"]
     return "\n".join(lines)
 
 
@@ -174,10 +166,6 @@ def _by_service(changes: Iterable[Change], database: str) -> Iterator[str]:
 def _title(together: list[Change], database: str) -> str:
     services = {service_of(change) for change in together}
     return (services.pop() if len(services) == 1 else "") or database
-
-
-def _connect(database: str) -> list[str]:
-    return [f'\\connect "{database}"']
 
 
 def _database_heading(desired: Desired) -> list[str]:

@@ -41,7 +41,7 @@ test ! -e "$1/share" || { test -r "$1/share/postgresql/postgres.bki" && ls "$1/l
 
 
 @dataclass(frozen=True)
-class Account:
+class SystemUser:
     """A system user to run programs as; `switch` says that it is another one than ours."""
 
     name: str
@@ -90,23 +90,23 @@ class Account:
             return False
 
 
-def find_account(data: Path) -> Account:
+def find_account(data: Path) -> SystemUser:
     """The user that runs the server on this data folder: ourselves, unless we are root.
 
     For root it is the owner of data that exists already, else the first of USERS. Raises ServerError.
     """
     uid = os.geteuid()
     if uid != 0:
-        return Account(_user_name(uid), uid, os.getegid(), switch=False)
+        return SystemUser(_user_name(uid), uid, os.getegid(), switch=False)
     owner = data.stat() if data.is_dir() else None
     if owner is not None and owner.st_uid != 0:
-        return Account(_user_name(owner.st_uid), owner.st_uid, owner.st_gid, switch=True)
+        return SystemUser(_user_name(owner.st_uid), owner.st_uid, owner.st_gid, switch=True)
     for name in USERS:
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
-        account = Account(name, entry.pw_uid, entry.pw_gid, switch=True)
+        account = SystemUser(name, entry.pw_uid, entry.pw_gid, switch=True)
         if account.succeeds(":"):
             return account
     raise ServerError(
@@ -171,7 +171,7 @@ def _programs_in(folder: Path, major: int) -> Programs | None:
     return Programs(folder, found[1]) if found is not None and int(found[2]) == major else None
 
 
-def usable_programs(account: Account, major: int, folder: Path | None = None) -> Programs:
+def usable_programs(account: SystemUser, major: int, folder: Path | None = None) -> Programs:
     """As find_programs, where the account can run it; copied to SHARED_FOLDER if need be. Raises ServerError, OSError."""
     programs = find_programs(major, folder)
     if not account.switch or account.succeeds(_CAN_RUN, str(programs.folder)):

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .errors import ServerError
-from .server_binaries import Account, Programs, find_account, shared_folder, usable_programs
+from .server_binaries import Programs, SystemUser, find_account, shared_folder, usable_programs
 from .server_home import ServerHome, has_cluster, major_of, quoted, write_file
 
 _CAN_KEEP_DATA = 'cd -- "$1" && test -r password && mkdir data && rmdir data'
@@ -74,7 +74,7 @@ def _refuse_to_replace(home: ServerHome, data: Path) -> None:
         )
 
 
-def _bases(home: ServerHome, account: Account) -> Iterator[Path]:
+def _bases(home: ServerHome, account: SystemUser) -> Iterator[Path]:
     """Where the data may be kept, the best place first; the other is made when its turn comes."""
     yield home.folder
     if account.switch:
@@ -85,7 +85,7 @@ def _bases(home: ServerHome, account: Account) -> Iterator[Path]:
 
 
 def _make_cluster(
-    account: Account,
+    account: SystemUser,
     programs: Programs,
     *,
     bases: Iterable[Path],
@@ -110,7 +110,7 @@ def _make_cluster(
     return data
 
 
-def _usable_folder(account: Account, bases: Iterable[Path], password: str) -> Path:
+def _usable_folder(account: SystemUser, bases: Iterable[Path], password: str) -> Path:
     """A new folder for initdb, with the password file that it reads; really tried as the account."""
     tried = []
     for base in bases:

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from . import names
 from .config_keys import (
+    ADMIN_PASSWORD,
     EXAMPLES,
     KEYS,
     SECRET_KEYS,
@@ -25,6 +26,7 @@ from .config_keys import (
     from_json,
     nearest,
     parse_host,
+    service_names,
     shown,
 )
 from .endpoint import Endpoint, SslMode, is_loopback
@@ -124,17 +126,17 @@ class _Reader:
         if problem := names.environment_name_problem(environment):
             self.fault("the stack's name", *problem, absolute=True)
         values = dict(self.raw.values)
-        structured = {key: self._decode(key, values.pop(key)) for key in sorted(STRUCTURED_KEYS & set(values))}
+        structured = {key: _decoded(values.pop(key)) for key in sorted(STRUCTURED_KEYS & set(values))}
         keys = self._model(ServerKeys, values, "", KEYS)
         policy = self._policy(values.get("policy"))
         endpoint = self._endpoint(keys, values)
         services = self._services(structured)
         accepted = self._items(structured.get("accepted", []), "accepted", AcceptedFinding)
-        listed = _names(structured.get("services"))
+        listed = service_names(structured.get("services"))
         reader = LoginKeys(environment, listed, self.fault, lambda value, path: self._plain_text(value, path, policy))
         logins = reader.logins(structured.get("logins", {}))
         passwords = reader.passwords(structured.get("passwords", {}), logins)
-        self._plain_text(values.get("adminPassword"), "adminPassword", policy)
+        self._plain_text(values.get(ADMIN_PASSWORD), ADMIN_PASSWORD, policy)
         if foretell and self.faults and policy is not None:
             # Whether a user exists already is not known yet; with faults to mend anyway, say what may follow.
             nameable = {user: password for user, password in passwords.items() if names.parse_user_name(user)}
@@ -155,12 +157,6 @@ class _Reader:
 
     def fault(self, path: str, what: str, mend: str, *, absolute: bool = False) -> None:
         self.faults.append(Fault(path if absolute else f"{NAMESPACE}{path}", what, mend))
-
-    def _decode(self, key: str, value: object) -> object:
-        """A structured key that was set as one JSON text (`pulumi config set [--secret]`), as the structure it is."""
-        text = value.get_secret_value() if isinstance(value, SecretStr) else value
-        decoded = from_json(text)
-        return _conceal(decoded) if isinstance(value, SecretStr) else decoded
 
     def _policy(self, declared: object) -> Policy | None:
         name = declared if isinstance(declared, str) and declared in POLICIES else None
@@ -188,11 +184,11 @@ class _Reader:
                     f"pulumi config set host db.example.org --stack {environment}",
                 )
             by_certificate = values.get("sslCert") is not None and values.get("sslKey") is not None
-            if values.get("adminPassword") is None and not by_certificate:
+            if values.get(ADMIN_PASSWORD) is None and not by_certificate:
                 self.fault(
-                    "adminPassword",
+                    ADMIN_PASSWORD,
                     "the admin's password is missing",
-                    set_password(environment, "adminPassword"),
+                    set_password(environment, ADMIN_PASSWORD),
                 )
         elif values.get("host") is None:
             for stray in sorted((set(values) & set(KEYS)) - {"server", "host", "policy"}):
@@ -319,8 +315,8 @@ class _Reader:
         where = f"{path}.{key}" if path and key else path or key
         example = EXAMPLES.get(key, "")
         mend = f"write {key}: {example}" if example else "correct the value"
-        if key == "adminPassword" and not path:
-            mend = set_password(self.raw.environment, "adminPassword")
+        if key == ADMIN_PASSWORD and not path:
+            mend = set_password(self.raw.environment, ADMIN_PASSWORD)
         if detail["type"] in ("extra_forbidden", "invalid_key"):
             self.fault(where, f"unknown key{nearest(key, known)}", f"use one of {', '.join(sorted(known))}")
         elif detail["type"] == "missing":
@@ -355,19 +351,19 @@ def password_faults(
     return faults, warnings
 
 
+def _decoded(value: object) -> object:
+    """A structured key that was set as one JSON text (`pulumi config set [--secret]`), as the structure it is."""
+    if isinstance(value, SecretStr):
+        return _conceal(from_json(value.get_secret_value()))
+    return from_json(value)
+
+
 def _conceal(node: object) -> object:
     if isinstance(node, dict):
         return {key: _conceal(value) for key, value in node.items()}
     if isinstance(node, list):
         return [_conceal(value) for value in node]
     return SecretStr(node) if isinstance(node, str) else node
-
-
-def _names(listed: object) -> list[str]:
-    """The names in a list of services, also of those that have a fault."""
-    entries = listed if isinstance(listed, list) else []
-    given = [entry.get("name") if isinstance(entry, dict) else entry for entry in entries]
-    return [name for name in given if isinstance(name, str)]
 
 
 def _problem(detail: ErrorDetails) -> str:

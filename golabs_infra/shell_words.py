@@ -94,9 +94,9 @@ def expand(word: Word, known: Mapping[str, str | None], supposed: Mapping[str, s
 class WordScanner:
     """Reads words from a place in a text; `position` moves behind what was read."""
 
-    def __init__(self, text: str, position: int = 0) -> None:
+    def __init__(self, text: str) -> None:
         self.text = text
-        self.position = position
+        self.position = 0
 
     @property
     def here(self) -> str:

@@ -15,6 +15,7 @@ import yaml
 from pydantic import SecretStr
 
 from . import passphrase as passphrases
+from .config_keys import service_name
 from .errors import ConfigError, Fault, PolicyError, SecretsError
 from .files import replace_file
 from .password_commands import set_secret
@@ -199,7 +200,7 @@ class StackDocument:
         if not isinstance(services, list):
             what = "it is not a list of services in this file" if services is None else "it is one text, not a list"
             raise ConfigError([Fault(f"{NAMESPACE}services", what, hint)], where=self._path.name)
-        meant = [_with_retired(entry, retired) if _name_of(entry) == service else entry for entry in services]
+        meant = [_with_retired(entry, retired) if service_name(entry) == service else entry for entry in services]
         if meant == services:
             return
         self._edit(
@@ -269,10 +270,6 @@ class StackDocument:
                 where = f"{NAMESPACE}{'.'.join(path[: path.index(key)])}"
                 raise ConfigError([Fault(where, f"it is {kind}", mend)], where=self._path.name)
             value = value.get(key) if isinstance(value, dict) else None
-
-
-def _name_of(entry: object) -> object:
-    return entry.get("name") if isinstance(entry, dict) else entry
 
 
 def _with_retired(entry: object, retired: bool) -> object:

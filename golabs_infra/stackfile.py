@@ -184,8 +184,13 @@ class StackFile:
                 ],
                 where=path.name,
             )
+        return cls.of(project, environment, _load_mapping(path))
+
+    @classmethod
+    def of(cls, project: Project, environment: str, document: Mapping[str, object]) -> StackFile:
+        """The file as it would be with this in it. Raises ConfigError where Pulumi.yaml can't be read."""
         shared = _load_mapping(project.project_file).get("config") if project.project_file.is_file() else None
-        return cls(path, environment, _load_mapping(path), shared if isinstance(shared, dict) else {})
+        return cls(project.stack_file(environment), environment, document, shared if isinstance(shared, dict) else {})
 
     @cached_property
     def values(self) -> Mapping[str, object]:

@@ -19,9 +19,9 @@ from typing import Any
 from pydantic import SecretStr
 
 from . import connections
-from .engine_events import Listener, Report
+from .engine_events import EngineReport, Listener
 from .errors import EngineError, GolabsError
-from .policy import DEMONSTRATION_ENVIRONMENT, TST_PASSPHRASE
+from .policy import CONFIRMATION_VARIABLE, DEMONSTRATION_ENVIRONMENT, TST_PASSPHRASE
 from .project import PROJECT_NAME, Project
 from .pulumi_command import Ended, PulumiCommand
 from .stackfile import StackFile, stack_passphrase
@@ -104,16 +104,18 @@ class PulumiEngine:
         self._effective = {**environ, **self._variables}
         self._checkpoints = {} if not disposable or _NO_CHECKPOINTS.keys() & environ.keys() else _NO_CHECKPOINTS
 
-    def preview(self, listener: Listener) -> Report:
+    def preview(self, listener: Listener) -> EngineReport:
         """What `up` would do; nothing is written."""
         return self._stream("preview", [], listener)
 
-    def up(self, listener: Listener, *, confirmation: str | None = None, lock_timeout_s: int | None = None) -> Report:
+    def up(
+        self, listener: Listener, *, confirmation: str | None = None, lock_timeout_s: int | None = None
+    ) -> EngineReport:
         """Applies the program. `confirmation` is handed to it for guarded environments.
 
         `lock_timeout_s` bounds what the provider's statements wait for, unless the user's own PGOPTIONS does.
         """
-        variables = {"GOLABS_CONFIRM": confirmation} if confirmation else {}
+        variables = {CONFIRMATION_VARIABLE: confirmation} if confirmation else {}
         variables |= self._bound(lock_timeout_s)
         try:
             return self._stream("up", _IN_ONE_GO, listener, variables)
@@ -133,7 +135,7 @@ class PulumiEngine:
             return {}
         return {"PGOPTIONS": f"-c lock_timeout={lock_timeout_s}s {self._effective.get('PGOPTIONS', '')}".strip()}
 
-    def destroy(self, listener: Listener, *, lock_timeout_s: int | None = None) -> Report:
+    def destroy(self, listener: Listener, *, lock_timeout_s: int | None = None) -> EngineReport:
         """Destroys the stack's resources, as their options in the state permit; `lock_timeout_s` as for `up`."""
         variables = self._bound(lock_timeout_s)
         try:
@@ -209,7 +211,7 @@ class PulumiEngine:
             return ended
         made = self._command.run(["stack", "init", "--stack", self._environment])
         if made.code:
-            raise self._explained("stack init", made, Report())
+            raise self._explained("stack init", made, EngineReport())
         return call()
 
     def _run(self, what: str, words: list[str], given: str | None = None) -> str:
@@ -218,14 +220,14 @@ class PulumiEngine:
         ended = self._with_stack(lambda: command.run([*words, "--stack", self._environment], given=given))
         if ended.code:
             # Not with what it printed: that may be secrets in clear.
-            raise self._failure(what, replace(ended, out=""), Report())
+            raise self._failure(what, replace(ended, out=""), EngineReport())
         return ended.out
 
     def _stream(
         self, what: str, options: Sequence[str], listener: Listener, variables: Mapping[str, str] | None = None
-    ) -> Report:
+    ) -> EngineReport:
         """Runs an operation of the engine and hands on what it reports, as it comes."""
-        report = Report()
+        report = EngineReport()
 
         def on_event(event: Mapping[str, Any]) -> None:
             if (item := report.take(event)) is not None:
@@ -254,7 +256,7 @@ class PulumiEngine:
         targets = [word for urn in urns for word in ("--target", urn)]
         self._command.run(["refresh", *_IN_ONE_GO, *targets, "--stack", self._environment])
 
-    def _failure(self, what: str, ended: Ended, report: Report) -> GolabsError:
+    def _failure(self, what: str, ended: Ended, report: EngineReport) -> GolabsError:
         if ended.interrupted:
             return EngineError(
                 f"pulumi {what} was interrupted and has ended in order; what was done until then stays",
@@ -263,11 +265,11 @@ class PulumiEngine:
             )
         return self._explained(what, ended, report)
 
-    def _explained(self, what: str, ended: Ended, report: Report) -> GolabsError:
+    def _explained(self, what: str, ended: Ended, report: EngineReport) -> GolabsError:
         """An engine failure as one error: the program's own message where there is one, else what the CLI said."""
         text = _URL_PASSWORD.sub(r"\1***@", f"{ended.err}\n{ended.out}")
         if lock := _LOCK.search(text):
-            return _lock_error(self._environment, lock, text)
+            return _lock_error(self._environment, lock)
         told = _URL_PASSWORD.sub(r"\1***@", "\n".join(report.errors))
         if (known := self._known(f"{text}\n{told}", _OF_THE_MACHINE)) is not None:
             return known
@@ -326,7 +328,7 @@ def _told_error(environment: str, told: str) -> EngineError:
     return EngineError(told, mend=_LOCKED_MEND if _LOCKED in told else "")
 
 
-def _lock_error(environment: str, lock: re.Match[str], text: str) -> EngineError:
+def _lock_error(environment: str, lock: re.Match[str]) -> EngineError:
     """Who holds the stack's lock, and whether that process is still alive where that can be told."""
     here = lock["host"] == socket.gethostname()
     holder = f"{lock['user']}@{lock['host']}, process {lock['pid']}"

@@ -11,6 +11,15 @@ def remedy(template: str, *names: str | tuple[str, ...]) -> str:
     return f"{_compose(template, *identifiers).as_string()};"
 
 
+STOP_ON_ERROR = "\\set ON_ERROR_STOP on"
+"""What a script begins with, so that psql ends at the first statement that is refused."""
+
+
+def connect_to(database: str) -> str:
+    """The line that has psql go on in a database."""
+    return f"\\connect {quoted(database)}"
+
+
 def quoted(name: str) -> str:
     """A name as an identifier of one line."""
     return _on_one_line((name,)).as_string()

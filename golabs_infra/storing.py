@@ -6,13 +6,12 @@ holds the key, the CLI encrypts it. No server is touched, and the password is ne
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from .config_keys import from_json
+from .config_keys import ADMIN_PASSWORD, from_json, nearest, service_names, unknown_service
 from .errors import SecretsError, UsageError
 from .names import (
     LOGINS,
@@ -60,7 +59,7 @@ class Place:
         return password_problems(password.get_secret_value(), self.user.service, policy) if self.user else []
 
 
-ADMIN = Place(("adminPassword",))
+ADMIN = Place((ADMIN_PASSWORD,))
 
 
 @dataclass(frozen=True)
@@ -93,9 +92,8 @@ def place_of(file: StackFile, service: str, user: str | None) -> Place:
             mend=f"name {' or '.join(USER_KINDS)}",
         )
     if user not in PASSWORD_KEYS:
-        near = difflib.get_close_matches(str(user), PASSWORD_KEYS, n=1, cutoff=0.5)
         raise UsageError(
-            f"{named} has no such user" + (f"; the nearest one is {near[0]!r}" if near else ""),
+            f"{named} has no such user{nearest(user, PASSWORD_KEYS)}",
             where=file.path.name,
             mend=f"name {' or '.join(USER_KINDS)}; the password itself is asked for, or read from standard input",
         )
@@ -127,16 +125,9 @@ def _check_service(file: StackFile, service: str) -> None:
         if SERVICE_PATTERN.fullmatch(service):
             return
         listed = []
-    entries = [each.get("name") if isinstance(each, dict) else each for each in listed or ()]
-    names = [name for name in entries if isinstance(name, str)]
-    if service in names:
-        return
-    near = difflib.get_close_matches(service, names, n=1, cutoff=0.5)
-    raise UsageError(
-        "there is no such service" + (f"; the nearest one is {near[0]!r}" if near else ""),
-        where=file.path.name,
-        mend=f"name one of {', '.join(names)}" if names else "add it to services first",
-    )
+    names = service_names(listed)
+    if service not in names:
+        raise unknown_service(service, names, where=file.path.name)
 
 
 def password_of(given: bytes) -> SecretStr:

@@ -13,7 +13,7 @@ from itertools import groupby
 from .errors import Fault
 from .inspection import Cluster, Live, LiveRole, OwnedObject
 from .model import PUBLIC_SCHEMA, Desired, Role
-from .names import EXTENSIONS_SCHEMA, parse_user_name
+from .names import DATABASE_OWNER, EXTENSIONS_SCHEMA, parse_user_name
 from .policy import Policy
 from .rights import unadministered
 from .stackfile import NAMESPACE
@@ -21,12 +21,10 @@ from .statement import remedy
 from .wording import counted, some
 
 ENCODING = "UTF8"
-_DATABASE_OWNER = "pg_database_owner"
-"""From 15 on the role that the database's owner is a member of, by being that."""
 
 
 @dataclass(frozen=True)
-class Finding:
+class Concern:
     """One thing that is not as it should be for a takeover; `blocks` stops the run."""
 
     fault: Fault
@@ -50,7 +48,7 @@ class Takeover:
     managed: frozenset[str]
     first: bool
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[Concern]:
         """Everything at once, in the order of who has to act: rights, the database, users, what is in schemas."""
         yield from self._rights()
         if self.cluster.database_exists:
@@ -84,21 +82,21 @@ class Takeover:
     def _extensions_schema(self) -> str:
         return remedy("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}", EXTENSIONS_SCHEMA, self.cluster.admin)
 
-    def _rights(self) -> Iterator[Finding]:
+    def _rights(self) -> Iterator[Concern]:
         users = set(self._users)
         if self.policy.drops:  # with the users of services that are to be dropped
             users |= self.managed
         if (lack := unadministered(self.cluster, users)) is not None:
-            yield Finding(lack, True)
+            yield Concern(lack, True)
 
-    def _database(self) -> Iterator[Finding]:
+    def _database(self) -> Iterator[Concern]:
         name, cluster = self.desired.database.name, self.cluster
         if cluster.database_owner in cluster.roles and self._keeps and cluster.owns_database:
             what = f"it belongs to {cluster.database_owner}, who can undo every privilege in it"
-            yield Finding(Fault(name, what, remedy("ALTER DATABASE {} OWNER TO {}", name, cluster.admin)), True)
+            yield Concern(Fault(name, what, remedy("ALTER DATABASE {} OWNER TO {}", name, cluster.admin)), True)
         elif self.first and cluster.superuser and cluster.database_owner != cluster.admin and self._keeps:
             what = f"it belongs to {cluster.database_owner}, not to the admin {cluster.admin}; it is left so"
-            yield Finding(Fault(name, what, remedy("ALTER DATABASE {} OWNER TO {}", name, cluster.admin)), False)
+            yield Concern(Fault(name, what, remedy("ALTER DATABASE {} OWNER TO {}", name, cluster.admin)), False)
         if cluster.encoding != ENCODING:
             what = f"its encoding is {cluster.encoding}, not {ENCODING}, which only a new database can have"
             mend = f"golabs reset {self.desired.environment}, which makes it anew, empty"
@@ -112,12 +110,12 @@ class Takeover:
                         f"pg_restore -d {name} {name}.dump",
                     ]
                 )
-            yield Finding(Fault(name, what, mend), self._keeps and self.first)
+            yield Concern(Fault(name, what, mend), self._keeps and self.first)
         if not cluster.allows_connections and self._keeps:
             what = "somebody has closed it: it allows no connections"
-            yield Finding(Fault(name, what, remedy("ALTER DATABASE {} ALLOW_CONNECTIONS true", name)), True)
+            yield Concern(Fault(name, what, remedy("ALTER DATABASE {} ALLOW_CONNECTIONS true", name)), True)
 
-    def _user(self, role: Role, current: LiveRole) -> Iterator[Finding]:
+    def _user(self, role: Role, current: LiveRole) -> Iterator[Concern]:
         """What up would take away from a user, or may not take away."""
         has, name = current.role, role.name
         privileged = [word for word, given in _attributes(has) if given]
@@ -137,12 +135,12 @@ class Takeover:
                 by = "as a superuser: " if needs_superuser else ""
                 end = "only a superuser can take it away" if needs_superuser else "up would take it away unasked"
                 what = f"{', and '.join(told)}, which no service's user has; {end}"
-                yield Finding(Fault(name, what, by + " ".join(statements)), True)
+                yield Concern(Fault(name, what, by + " ".join(statements)), True)
         if self._adopts(name):
             yield from self._limits(role, has)
             yield from self._settings(role, current)
 
-    def _limits(self, role: Role, has: Role) -> Iterator[Finding]:
+    def _limits(self, role: Role, has: Role) -> Iterator[Concern]:
         parts = parse_user_name(role.name)
         for key, wanted, value in (
             ("connectionLimit", role.connection_limit, has.connection_limit),
@@ -163,9 +161,9 @@ class Takeover:
                 if parts.kind == "app"
                 else "nothing keeps it: a migration must be able to run long"
             )
-            yield Finding(Fault(role.name, what, mend), False)
+            yield Concern(Fault(role.name, what, mend), False)
 
-    def _settings(self, role: Role, current: LiveRole) -> Iterator[Finding]:
+    def _settings(self, role: Role, current: LiveRole) -> Iterator[Concern]:
         """Settings that up would take away, on which unqualified names or the user's sessions may depend."""
         strange = [name for name in current.role.search_path if name not in {*role.search_path, "$user", PUBLIC_SCHEMA}]
         told = [f"its search_path names {', '.join(strange)}"] if strange else []
@@ -181,14 +179,14 @@ class Takeover:
             mend = (
                 f"once its clients do without (qualified names, limits in {NAMESPACE}services): {' '.join(statements)}"
             )
-            yield Finding(Fault(role.name, what, mend), True)
+            yield Concern(Fault(role.name, what, mend), True)
         if role.login and not current.role.login:
             what = "somebody has closed its login, which up opens again"
             parts = parse_user_name(role.name)
             mend = f"to keep it closed, retired: true on the service {parts.service if parts else role.name}"
-            yield Finding(Fault(role.name, what, mend), False)
+            yield Concern(Fault(role.name, what, mend), False)
 
-    def _schemas(self, live: Live) -> Iterator[Finding]:
+    def _schemas(self, live: Live) -> Iterator[Concern]:
         for schema in self.desired.schemas:
             owner = live.schemas.get(schema.name)
             if owner is None or owner == (schema.owner or self.cluster.admin):
@@ -201,14 +199,14 @@ class Takeover:
                 what = f"it belongs to {owner}, not to {wanted}"
                 statement = remedy("ALTER SCHEMA {} OWNER TO {}", schema.name, wanted)
                 mend = self._given(wanted, [statement], schema.name in live.administered_schemas)
-                yield Finding(Fault(f"schema {schema.name}", what, mend), True)
+                yield Concern(Fault(f"schema {schema.name}", what, mend), True)
 
     def _adopts_service(self, schema: str) -> bool:
         """Whether a schema that is there is to be a service's that no earlier run has provisioned."""
         users = {role.name for service in self.desired.services if service.name == schema for role in service.roles}
         return self._keeps and not users & self.managed
 
-    def _objects(self, live: Live) -> Iterator[Finding]:
+    def _objects(self, live: Live) -> Iterator[Concern]:
         migration = {service.name: service.migration.name for service in self.desired.services}
         for schema, group in groupby(live.foreign_objects, key=lambda each: each.schema):
             objects = list(group)
@@ -227,7 +225,7 @@ class Takeover:
             unreachable = any(not each.administered for each in objects)
             blocks = self._adopts_service(schema) or (unreachable and not self.cluster.superuser)
             mend = self._given(user, statements, not unreachable)
-            yield Finding(Fault(f"schema {schema}", what, mend), blocks)
+            yield Concern(Fault(f"schema {schema}", what, mend), blocks)
 
     def _given(self, user: str, statements: Sequence[str], reachable: bool) -> str:
         """Statements that give something to a user, by the admin itself where that may, as no managed server has another."""
@@ -236,7 +234,7 @@ class Takeover:
         borrow, back = (remedy(f"{verb} CURRENT_USER", user) for verb in ("GRANT {} TO", "REVOKE {} FROM"))
         return self._inside(borrow, *statements, back, by=self.cluster.admin)
 
-    def _extensions(self, live: Live) -> Iterator[Finding]:
+    def _extensions(self, live: Live) -> Iterator[Concern]:
         present = {extension.name: extension.schema for extension in live.extensions}
         for extension in self.desired.database.extensions:
             schema = present.get(extension.name)
@@ -244,20 +242,20 @@ class Takeover:
                 what = f"only a superuser can create it, which {self.cluster.admin} is not"
                 create = remedy("CREATE EXTENSION {} WITH SCHEMA {}", extension.name, extension.schema)
                 mend = self._inside(self._extensions_schema(), create, by="a superuser")
-                yield Finding(Fault(f"extension {extension.name}", what, mend), True)
+                yield Concern(Fault(f"extension {extension.name}", what, mend), True)
             elif schema not in (None, extension.schema):
                 what = f"it is in the schema {schema}, which services can't reach, and not in {extension.schema}"
                 fault = Fault(f"extension {extension.name}", what, self._moved(extension.name))
-                yield Finding(fault, self._keeps and self.first)
+                yield Concern(fault, self._keeps and self.first)
 
-    def _public(self, live: Live) -> Iterator[Finding]:
+    def _public(self, live: Live) -> Iterator[Concern]:
         """The schema public: whether the admin can close it, and what users would be cut off from once it is closed."""
         owner = live.schemas.get(PUBLIC_SCHEMA)
-        if owner not in (None, _DATABASE_OWNER) and PUBLIC_SCHEMA not in live.administered_schemas:
+        if owner not in (None, DATABASE_OWNER) and PUBLIC_SCHEMA not in live.administered_schemas:
             # Also where somebody has closed it: the provider's REVOKE, which has nothing to do there, is refused.
             what = f"it belongs to {owner}, so that {self.cluster.admin} can't close it"
             mend = self._inside(remedy("ALTER SCHEMA public OWNER TO {}", self.cluster.admin), by="a superuser")
-            yield Finding(Fault("schema public", what, mend), True)
+            yield Concern(Fault("schema public", what, mend), True)
         if self._keeps and self.first:
             yield from self._through_public(live)
         if not (live.public_objects and ((self._keeps and self.first) or self._adopts(*self._users))):
@@ -267,7 +265,7 @@ class Takeover:
             if each.kind == "EXTENSION" and each.name not in wanted:
                 what = "it is in the schema public, which up closes: services would lose it"
                 mend = f"add it to the services that need it, extensions: [{each.name}]; and {self._moved(each.name)}"
-                yield Finding(Fault(f"extension {each.name}", what, mend), True)
+                yield Concern(Fault(f"extension {each.name}", what, mend), True)
         others = [each for each in live.public_objects if each.kind != "EXTENSION"]
         if others:
             what = (
@@ -279,13 +277,13 @@ class Takeover:
                 "move each to the service that it is for, or, where none needs it, take PUBLIC's and the users' privileges "
                 f"on it away; {self._inside(*statements)}"
             )
-            yield Finding(Fault("schema public", what, mend), True)
+            yield Concern(Fault("schema public", what, mend), True)
 
     @property
     def _users(self) -> tuple[str, ...]:
         return tuple(role.name for role in self.desired.roles)
 
-    def _through_public(self, live: Live) -> Iterator[Finding]:
+    def _through_public(self, live: Live) -> Iterator[Concern]:
         """Others who would be locked out once PUBLIC is."""
         database = self.desired.database.name
         for kind, privilege, where in (("DATABASE", "CONNECT", database), ("SCHEMA", "USAGE", PUBLIC_SCHEMA)):
@@ -294,7 +292,7 @@ class Takeover:
                 what = f"{some(names)} get in through PUBLIC alone, which up closes"
                 grant = f"GRANT {privilege} ON {kind} {{}} TO {', '.join('{}' for _ in names)}"
                 shown = database if kind == "DATABASE" else f"schema {PUBLIC_SCHEMA}"
-                yield Finding(Fault(shown, what, self._inside(remedy(grant, where, *names))), True)
+                yield Concern(Fault(shown, what, self._inside(remedy(grant, where, *names))), True)
 
     def _into_its_service(self, each: OwnedObject) -> Iterator[str]:
         """Moves an object out of public: to its owner's service, or the only one; else the reader has to name it."""

@@ -26,19 +26,18 @@ from .authority import Authority
 from .catalog_proof import catalog_findings
 from .connecting import connect_admin
 from .endpoint import Endpoint
-from .errors import GolabsError, IdentityError
+from .errors import GolabsError
 from .evidence import Evidence, read_evidence
 from .expectation import Expectation
 from .findings import Finding, Judged, in_order, judge
 from .holdings import Holdings
-from .identity import recall_identity
+from .identity import check_same_server
 from .inspection import Cluster, PasswordProver, read_cluster, read_verifiers
-from .names import rebuilt_name
+from .names import DATABASE_PREFIX, rebuilt_name
 from .probing import Probed, probe
 from .project import Project
 from .proofs import note_proofs, recall_proofs
 from .report import FORMAT, CatalogProof, LiveProof, Report, Target, entries
-from .rules_databases import ENVIRONMENTS
 from .rules_roles import password_finding
 from .scratch import read_relations
 from .settings import Settings
@@ -210,15 +209,10 @@ class Verifier:
         return evidence, relations, refuted
 
     def _check_identity(self, cluster: Cluster) -> None:
-        environment = self._settings.environment
-        known = recall_identity(self._project, environment).system_identifier
-        if known not in (None, cluster.system_identifier):
-            raise IdentityError(
-                f"this is another server: the last run was on system identifier {known}, and {self._endpoint.address} is "
-                f"{cluster.system_identifier}; its users' passwords were tried nowhere",
-                where=self._settings.source,
-                mend=f"point host and port back; or take this one over first: golabs up {environment}",
-            )
+        found = cluster.system_identifier
+        check_same_server(
+            self._project, self._settings, self._endpoint.address, found, "its users' passwords were tried nowhere"
+        )
 
     def _refuted(
         self,
@@ -245,7 +239,7 @@ class Verifier:
         return [
             name
             for name, database in sorted(evidence.databases.items())
-            if name.startswith(ENVIRONMENTS) and name not in (own, rebuilt_name(own)) and database.allows_connections
+            if name.startswith(DATABASE_PREFIX) and name not in (own, rebuilt_name(own)) and database.allows_connections
         ]
 
 

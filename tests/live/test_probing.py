@@ -40,7 +40,7 @@ def test_a_whole_environment_is_seen_as_the_model_says(provisioned: Endpoint, pr
     for login in result.logins:
         service = login.user.split("_")[0]
         assert login.password_asked
-        assert login.facts == SessionFacts(login.user, login.user, False, _quoted(service))
+        assert login.facts == SessionFacts(login.user, False, _quoted(service))
     assert result.scratch == (SERVICES if scratch else ())
     assert (result.without_scratch, result.left_behind) == ({}, ())
     states = {(each.outcome, each.state) for each in result.observations}

@@ -311,7 +311,7 @@ def test_a_service_that_there_is_not_is_refused_with_the_nearest_name(
     stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert stack.golabs("retire", "biling") == 64
-    assert "there is no service 'biling'; the nearest one is 'billing'" in capsys.readouterr().err
+    assert "there is no service 'biling'; the nearest known one is 'billing'" in capsys.readouterr().err
 
 
 def test_a_service_that_was_never_provisioned_is_refused(

@@ -153,7 +153,7 @@ def of_yesterday(stack: Stack) -> None:
 
 
 REFUSED: dict[str, tuple[Break, tuple[str, ...], int, str]] = {
-    "no such service": (lambda _: None, ("biling",), 64, "the nearest one is 'billing'"),
+    "no such service": (lambda _: None, ("biling",), 64, "the nearest known one is 'billing'"),
     "neither a service nor all": (lambda _: None, (), 64, "name a service, or --all"),
     "a service and all": (lambda _: None, ("billing", "--all"), 64, "don't go together"),
     "begin and end at once": (lambda _: None, ("billing", "--overlap", "--finish"), 64, "use one of them"),

@@ -34,11 +34,9 @@ def cli(tmp_path: Path) -> Cli:
 
 
 def test_a_command_ends_with_its_code_and_both_outputs_and_is_never_asked(cli: Cli, tmp_path: Path) -> None:
-    ended = cli('pwd; echo "$@ $OF_USERS $MORE"; echo "error: no" >&2; read answer || exit 3').run(
-        ["config"], {"MORE": "given"}
-    )
+    ended = cli('pwd; echo "$@ $OF_USERS"; echo "error: no" >&2; read answer || exit 3').run(["config"])
     assert (ended.code, ended.err, ended.interrupted) == (3, "error: no\n", False)
-    assert ended.out == f"{tmp_path}\nconfig --non-interactive own given\n"
+    assert ended.out == f"{tmp_path}\nconfig --non-interactive own\n"
 
 
 def test_what_is_given_is_on_its_standard_input_and_not_among_its_words(cli: Cli) -> None:

@@ -57,8 +57,8 @@ def test_any_other_environment_stops_at_a_known_database_that_is_gone(environmen
     assert str(caught.value) == (
         f"Pulumi.{environment}.yaml: go-labs-{environment}: the database 'go-labs-{environment}', which this stack "
         "provisioned, is gone from db.example.org:5432. Nothing was changed\n"
-        "  mend: restore it from a backup; an empty one can be had on purpose with "
-        f'CREATE DATABASE "go-labs-{environment}"'
+        "  mend: restore it from a backup; an empty one can be had on purpose: "
+        f'CREATE DATABASE "go-labs-{environment}";'
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from golabs_infra.engine_events import Notice, Report, Step
+from golabs_infra.engine_events import EngineReport, Notice, Step
 
 ROLE = "postgresql:index/role:Role"
 URN = f"urn:pulumi:tst::golabs-infra::golabs:postgresql:ServiceSchema${ROLE}::billing-app"
@@ -23,7 +23,7 @@ def said(severity: str, message: str) -> dict[str, Any]:
 
 
 def test_an_operation_is_told_when_it_has_ended_and_a_planned_one_when_it_is_planned() -> None:
-    report = Report()
+    report = EngineReport()
     step = Step("create", ROLE, "billing-app")
     assert report.take(step_event("resourcePreEvent", "create", planning=False)) is None
     assert report.take(step_event("resOutputsEvent", "create", planning=False)) == step
@@ -35,11 +35,11 @@ def test_an_operation_is_told_when_it_has_ended_and_a_planned_one_when_it_is_pla
 
 @pytest.mark.parametrize("operation", ["same", "read", "refresh", "discard-replaced"])
 def test_what_changes_nothing_is_not_told(operation: str) -> None:
-    assert Report().take(step_event("resOutputsEvent", operation, planning=False)) is None
+    assert EngineReport().take(step_event("resOutputsEvent", operation, planning=False)) is None
 
 
 def test_a_notice_is_told_once_and_without_the_engines_colours() -> None:
-    report = Report()
+    report = EngineReport()
     notice = Notice("error", "it lacks CREATEROLE")
     assert report.take(said("error", "<{%fg 1%}>error: it lacks CREATEROLE<{%reset%}>\n")) == notice
     assert report.take(said("error", "it lacks CREATEROLE")) is None
@@ -49,20 +49,19 @@ def test_a_notice_is_told_once_and_without_the_engines_colours() -> None:
 
 
 def test_an_operation_that_the_engine_invents_tomorrow_is_told_as_a_change() -> None:
-    step = Report().take(step_event("resOutputsEvent", "transmogrify", planning=False))
+    step = EngineReport().take(step_event("resOutputsEvent", "transmogrify", planning=False))
     assert isinstance(step, Step)
     assert step.symbol == "~"
 
 
 def test_the_summary_counts_what_changed() -> None:
-    report = Report()
+    report = EngineReport()
     for kind, content in (
         ("preludeEvent", {}),
         ("summaryEvent", {"resourceChanges": {"same": 3}}),
         ("cancelEvent", {}),
     ):
         assert report.take({kind: content}) is None
-    assert not report.changed
+    assert report.summary == {"same": 3}
     report.take({"summaryEvent": {"resourceChanges": {"create": 1}}})
-    assert report.changed
     assert report.summary == {"same": 3, "create": 1}

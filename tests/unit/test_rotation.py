@@ -194,7 +194,7 @@ def test_every_service_is_turned_but_those_that_are_retired() -> None:
     assert {turn.service for turn in Rotation().turns(settings)} == {"billing"}
     with pytest.raises(GolabsError, match="order is retired"):
         Rotation(service="order").turns(settings)
-    with pytest.raises(UsageError, match="the nearest one is 'billing'"):
+    with pytest.raises(UsageError, match="the nearest known one is 'billing'"):
         Rotation(service="biling").turns(settings)
     with pytest.raises(GolabsError, match="golabs rotate tst billing --finish"):
         Rotation(service="billing").turns(make_settings("tst", logins=BOTH))

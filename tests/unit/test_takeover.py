@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from golabs_infra.engine_events import Report
+from golabs_infra.engine_events import EngineReport
 from golabs_infra.errors import AdoptionError, PolicyError
 from golabs_infra.guarding import check_losses
 from golabs_infra.inspection import Live, LiveRole, OwnedObject
@@ -15,7 +15,7 @@ from golabs_infra.model import Extension, Role
 from golabs_infra.policy import DISPOSABLE, GUARDED, KEEP, POLICIES, Policy
 from golabs_infra.rights import check_drop
 from golabs_infra.sessions import Session, in_words
-from golabs_infra.takeover import Finding, Takeover
+from golabs_infra.takeover import Concern, Takeover
 
 from .adopting import ENDPOINT
 from .catalogs import make_cluster, make_desired, make_live
@@ -24,7 +24,7 @@ MIGRATION, APP = "billing_migration_dev_user", "billing_app_dev_user"
 ODD = 'an "odd"\nname'
 
 
-def find(live: Live, policy: Policy = KEEP, *, managed: Iterable[str] = (), first: bool = True) -> list[Finding]:
+def find(live: Live, policy: Policy = KEEP, *, managed: Iterable[str] = (), first: bool = True) -> list[Concern]:
     """What a run on dev with billing finds."""
     desired = make_desired("dev", services=["billing"])
     return list(Takeover(policy, desired, live.cluster, live, frozenset(managed), first).findings())
@@ -170,7 +170,7 @@ def test_any_other_plan_is_let_through(policy: Policy, losses: list[str]) -> Non
     ],
 )
 def test_steps_of_the_engine_that_lose_something_are_known(operation: str, kind: str, loses: bool) -> None:
-    report = Report()
+    report = EngineReport()
     metadata = {"op": operation, "type": kind, "urn": f"urn:pulumi:prd::golabs-infra::{kind}::billing"}
     report.take({"resourcePreEvent": {"planning": True, "metadata": metadata}})
     assert report.losses == ([f"{operation} {kind.rpartition(':')[2]} billing"] if loses else [])
