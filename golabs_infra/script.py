@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from .changes import AllowConnections, Change, CreateDatabase
+from .changes import Change
 from .connections import known_passwords, read_records
 from .errors import GolabsError, UsageError
 from .files import write_private
@@ -155,8 +155,8 @@ def _scripts(project: Project, environment: str) -> list[Path]:
 def change_script(changes: Iterable[Change], database: str) -> str:
     """What a run would send for these changes, in its order, with a comment before each service's."""
     listed = list(changes)
-    outside = [change for change in listed if isinstance(change, CreateDatabase | AllowConnections)]
-    inside = [change for change in listed if change not in outside]
+    outside = [change for change in listed if change.outside]
+    inside = [change for change in listed if not change.outside]
     lines = [f"-- {database}: {'what up would send' if listed else 'nothing to change'}", _STOP]
     lines += [line for _, composed in batches(outside, database) for line in as_text(composed)]
     if inside:
