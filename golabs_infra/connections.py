@@ -21,6 +21,7 @@ try:
 except ImportError:  # a PyYAML that was built without libyaml does the same, slowly
     from yaml import SafeDumper, SafeLoader  # type: ignore[assignment]
 
+from .connection_shape import ShapeError, checked
 from .connection_urls import jdbc_address, libpq_address
 from .endpoint import Endpoint
 from .errors import GolabsError
@@ -215,19 +216,31 @@ def read_records(project: Project, environment: str) -> list[Record]:
     records: list[Record] = []
     for path in sorted(project.output_folder(environment).glob(f"*{_SUFFIX}")):
         try:
-            record = yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader)
-            users = record["users"]
-            for kind in USER_KINDS:
-                for login in (users[kind], *users[kind].get("others", ())):
-                    str(login["username"]), str(login["password"])
-        except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
+            record = checked(yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader))
+        except (OSError, yaml.YAMLError, RecursionError, *_OF_VALUES) as error:
             raise GolabsError(
-                f"the connection file can't be read ({type(error).__name__})",
+                f"the connection file can't be read: {_why(error)}",
                 where=str(path),
-                mend=f"move it out of the way; golabs export {environment} makes it again from the stack's state",
-            ) from None  # a YAML error quotes the line, which may be the password's
+                mend=f"correct it, or move it out of the way; golabs export {environment} makes it again from the stack's state",
+            ) from None  # what YAML says quotes the line, or the value, which may be the password's
         records.append(record)
     return records
+
+
+_OF_VALUES = (ValueError, LookupError, AttributeError, TypeError)
+"""What YAML's own constructors raise for a scalar that is not what its tag, or its form, says."""
+
+
+def _why(error: Exception) -> str:
+    """What keeps a file from being read, without any of its text."""
+    if isinstance(error, OSError):
+        return str(error.strerror)
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} is not UTF-8"
+    if isinstance(error, ShapeError):
+        return str(error)
+    mark = getattr(error, "problem_mark", None)
+    return f"line {mark.line + 1} is no YAML" if mark else "it is no YAML that can be read"
 
 
 def keeping(records: Iterable[Record], known: Mapping[str, Iterable[SecretStr]]) -> list[Record]:
