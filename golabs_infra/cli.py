@@ -265,9 +265,10 @@ def export(
     run = invocation(context).run(environment, engine)
     screen = Screen(as_json)
     if run.is_direct:
-        files = run.direct.export(format_)
+        files = run.direct.export(format_, screen.warning)
     else:
-        files = connections.export_files(run.project, environment, run.exported_records(), format_)
+        records = run.exported_records()
+        files = connections.export_files(run.project, environment, records, format_, warn=screen.warning)
     for file in files:
         screen.line(run.project.relative(file))
     screen.result({"environment": environment, "format": str(format_), "files": [str(file) for file in files]})

@@ -142,7 +142,8 @@ def write_files(
     environment: str,
     records: Iterable[Record],
     removed: Iterable[str] = (),
-    warn: Callable[[str], None] = lambda _text: None,
+    *,
+    warn: Callable[[str], None],
 ) -> list[Path]:
     """Writes every record's file that is not as it should be, all or none of them, and removes those of `removed`
     services. Gives the paths of all.
@@ -151,16 +152,17 @@ def write_files(
     For the same reason a form's files go where it can't hold what it should, which `warn` is told.
     """
     listed, folder, removed = list(records), project.output_folder(environment), list(removed)
-    own = {_file_name(record["service"]): render_yaml(record) for record in listed}
+    own = _own(listed)
     present = names_in(folder)
     texts, stale = dict(own), {_file_name(service) for service in removed}
+    told: list[str] = []
     for form in forms_among(present):
         written = files_of(form, present)
         try:
             rendered = _render(form, listed)
         except GolabsError as error:
             stale |= written.keys()
-            warn(
+            told.append(
                 f"the files of the form {form} are removed, rather than left with old passwords: {error.what}; {error.mend}"
             )
             continue
@@ -168,19 +170,32 @@ def write_files(
         stale |= {name for name, service in written.items() if service in removed}
         stale |= {name for name, service in written.items() if not service} - rendered.keys()
     _replace(project, environment, texts, stale)
+    for text in told:
+        warn(text)
     return [folder / name for name in own]
 
 
-def export_files(project: Project, environment: str, records: Iterable[Record], form: ExportFormat) -> list[Path]:
+def write_meanwhile(project: Project, environment: str, records: Iterable[Record], removed: Iterable[str] = ()) -> None:
+    """The same for a change that may be taken back: of golabs' own form alone. What clients read stays as it was."""
+    _replace(project, environment, _own(records), {_file_name(service) for service in removed})
+
+
+def export_files(
+    project: Project, environment: str, records: Iterable[Record], form: ExportFormat, *, warn: Callable[[str], None]
+) -> list[Path]:
     """Writes the connection files in one form, all or none of them; gives their paths.
 
-    Raises GolabsError for a value that the form can't hold; nothing is written then.
+    Raises GolabsError for a value that the form can't hold; nothing is written then. `warn` is as for `write_files`.
     """
     if form is ExportFormat.YAML:
-        return write_files(project, environment, records)
+        return write_files(project, environment, records, warn=warn)
     texts = _render(form, list(records))
     _replace(project, environment, texts)
     return [project.output_folder(environment) / name for name in texts]
+
+
+def _own(records: Iterable[Record]) -> dict[str, str]:
+    return {_file_name(record["service"]): render_yaml(record) for record in records}
 
 
 def _render(form: ExportFormat, records: list[Record]) -> dict[str, str]:

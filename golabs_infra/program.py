@@ -214,7 +214,7 @@ def _write_at_the_end(
 
     def write(parts: list[Any]) -> None:
         try:
-            connections.write_files(project, desired.environment, parts[0], removed, pulumi.log.warn)
+            connections.write_files(project, desired.environment, parts[0], removed, warn=pulumi.log.warn)
             forget_pending(project, desired.environment)
             write_scripts(project, desired)
             users = (role.name for role in desired.roles)

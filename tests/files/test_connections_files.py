@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 
-from golabs_infra import file_sets
+from golabs_infra import connections, file_sets
 from golabs_infra.connections import (
     Record,
     connection_file,
@@ -17,13 +18,16 @@ from golabs_infra.connections import (
     read_records,
     remove_files,
     render_yaml,
-    write_files,
 )
 from golabs_infra.errors import GolabsError
 from golabs_infra.files import prepare_private
 from golabs_infra.project import Project
 
+from ..support import unwarned
 from ..unit.connection_records import AMBIGUOUS, APP, HARMLESS, MIGRATION, ODD, mode, records_of
+
+write_files = partial(connections.write_files, warn=unwarned)
+
 
 # ---- the file's text
 

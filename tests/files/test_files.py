@@ -14,6 +14,8 @@ from golabs_infra.connections import remove_files, write_files
 from golabs_infra.files import prepare_private, replace_file, write_private
 from golabs_infra.project import Project
 
+from ..support import unwarned
+
 
 def mode(path: Path) -> int:
     """The permission bits."""
@@ -118,7 +120,8 @@ def test_a_file_that_we_may_not_write_to_is_not_replaced(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize(
-    "end", [lambda project: write_files(project, "tst", []), lambda project: remove_files(project, "tst")]
+    "end",
+    [lambda project: write_files(project, "tst", [], warn=unwarned), lambda project: remove_files(project, "tst")],
 )
 def test_what_a_killed_run_left_half_way_goes_with_the_next(end: Callable[[Project], object], tmp_path: Path) -> None:
     project = Project(tmp_path)
