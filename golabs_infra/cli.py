@@ -24,7 +24,7 @@ from .cli_rotation import rotate
 from .cli_server import server_app
 from .console import Screen
 from .engines import EngineChoice
-from .errors import EngineError, GolabsError, UsageError
+from .errors import EngineError, GolabsError, UsageError, system_error
 from .formats_login import ExportFormat
 from .guarding import check_destroy, check_reset
 from .runs import Run
@@ -322,8 +322,7 @@ def _exit_code(arguments: list[str]) -> int:
         command = _command(arguments)
         screen.error(f"{error.format_message()}\n  mend: golabs {f'{command} ' if command else ''}--help")
     except OSError as error:
-        what = f"{error.filename or 'standard output'}: {error.strerror}"
-        screen.error(f"{what}\n  mend: free space or mend permissions there, and run this again")
+        screen.error(str(system_error(error, "standard output")))
     except (typer.Abort, KeyboardInterrupt):
         screen.error(INTERRUPTION)
     finally:

@@ -26,7 +26,7 @@ from .connection_urls import jdbc_address, libpq_address
 from .endpoint import Endpoint
 from .errors import GolabsError
 from .file_sets import names_in, replace_together
-from .files import remove_leftovers
+from .files import remove_leftovers, remove_private
 from .formats import files_of, forms_among, needs_certificates, render
 from .formats_login import ExportFormat
 from .model import Desired, ServiceModel
@@ -293,14 +293,17 @@ def candidates(records: Iterable[Record]) -> dict[str, tuple[SecretStr, ...]]:
 
 
 def remove_files(project: Project, environment: str) -> list[Path]:
-    """Removes the connection files of an environment in every form, and their folder if nothing else is in it."""
+    """Removes the connection files of an environment in every form, and their folder if nothing else is in it.
+
+    Raises GolabsError where one can't be removed.
+    """
     folder = project.output_folder(environment)
     present = names_in(folder)
     names = {name for form in forms_among(present) for name in files_of(form, present)}
     names |= {name for name in present if name.endswith(_SUFFIX)}
     removed = [folder / name for name in sorted(names)]
     for path in removed:
-        path.unlink(missing_ok=True)
+        remove_private(path)
     remove_leftovers(folder)
     with contextlib.suppress(OSError):
         folder.rmdir()

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from .changes import Change
 from .connections import known_passwords, read_records
 from .errors import GolabsError, UsageError
-from .files import write_private
+from .files import remove_private, write_private
 from .inspection import Cluster, Live
 from .model import Desired, expand
 from .names import DATABASE_SCRIPT
@@ -137,9 +137,9 @@ def _verifier(password: SecretStr) -> str:
 
 
 def remove_scripts(project: Project, environment: str) -> None:
-    """Removes the scripts of an environment that is gone, and their folder if nothing else is in it."""
+    """Removes the scripts of an environment that is gone, and their folder if nothing else is in it. Raises GolabsError."""
     for path in _scripts(project, environment):
-        path.unlink()
+        remove_private(path)
     with contextlib.suppress(OSError):
         project.output_folder(environment).rmdir()
 
