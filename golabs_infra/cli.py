@@ -130,6 +130,7 @@ def preview(
     as_sql: Annotated[
         bool, typer.Option("--sql", help="Print the statements instead, as a psql script (direct engine).")
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Taken as by `up`; a preview never asks.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what `up` would change. Nothing is written."""
