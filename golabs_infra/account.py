@@ -237,7 +237,7 @@ class Account:
         if run.policy.forgets:
             # The state holds the only copy of generated passwords; the files must have them before it forgets.
             if records := run.pulumi.exported():
-                self._files = connections.write_files(run.project, run.environment, records)
+                self._files = connections.write_files(run.project, run.environment, records, warn=self._warn)
             self._warn(f"{run.database} and its users are left in place; the connection files keep their passwords")
         else:
             run.direct.check_destroy()

@@ -17,30 +17,35 @@ WITH_GRANT_OPTION = " WITH GRANT OPTION"
 
 @dataclass(frozen=True)
 class Change:
-    """One step. `destructive` changes take data or a login away; no other kind does."""
+    """One step. `destructive` changes take data or a login away; no other kind does. `outside` ones are no part of a
+    transaction: they make or end what a session is connected to."""
 
     destructive: ClassVar[bool] = False
+    outside: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
 class CreateDatabase(Change):
-    """Runs outside of a transaction, before everything else."""
+    """Runs before everything else."""
 
+    outside: ClassVar[bool] = True
     name: str
 
 
 @dataclass(frozen=True)
 class RenameDatabase(Change):
-    """Puts a database in the place of one that was dropped. Outside of a transaction."""
+    """Puts a database in the place of one that was dropped."""
 
+    outside: ClassVar[bool] = True
     name: str
     to: str
 
 
 @dataclass(frozen=True)
 class AllowConnections(Change):
-    """Opens a database that a destroy that failed had closed. Outside of a transaction."""
+    """Opens a database that a destroy that failed had closed."""
 
+    outside: ClassVar[bool] = True
     database: str
 
 
@@ -164,7 +169,8 @@ class DropRole(Change):
 
 @dataclass(frozen=True)
 class DropDatabase(Change):
-    """The whole database, its sessions ended. Outside of a transaction."""
+    """The whole database, its sessions ended."""
 
+    outside: ClassVar[bool] = True
     destructive: ClassVar[bool] = True
     name: str

@@ -24,7 +24,7 @@ from .cli_rotation import rotate
 from .cli_server import server_app
 from .console import Screen
 from .engines import EngineChoice
-from .errors import EngineError, GolabsError, UsageError
+from .errors import EngineError, GolabsError, UsageError, system_error
 from .formats_login import ExportFormat
 from .guarding import check_destroy, check_reset
 from .runs import Run
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 INTERRUPTION = "interrupted; what was done stays, and the next run picks up from there"
 _INTERRUPTED = 130
 """What typer gives back after Ctrl-C."""
+_STOP = "false  # golabs env failed; this makes `eval ... && pulumi up` stop here"
 
 app = typer.Typer(
     name="golabs",
@@ -91,11 +92,7 @@ def env(context: typer.Context, environment: Environment) -> None:
     """Print what a shell must export for plain pulumi commands: eval "$(golabs env tst)"."""
     run = invocation(context).run(environment, EngineChoice.PULUMI)
     screen = Screen(as_json=True)
-    try:
-        variables = _pulumi(run).prepare()
-    except GolabsError:
-        screen.raw("false  # golabs env failed; this makes `eval ... && pulumi up` stop here")
-        raise
+    variables = _pulumi(run).prepare()
     screen.raw("\n".join(f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())))
     screen.line(f"this shell is ready for pulumi commands on {environment}: pulumi up --stack {environment}")
 
@@ -137,6 +134,7 @@ def preview(
     as_sql: Annotated[
         bool, typer.Option("--sql", help="Print the statements instead, as a psql script (direct engine).")
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Taken as by `up`; a preview never asks.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what `up` would change. Nothing is written."""
@@ -272,9 +270,10 @@ def export(
     run = invocation(context).run(environment, engine)
     screen = Screen(as_json)
     if run.is_direct:
-        files = run.direct.export(format_)
+        files = run.direct.export(format_, screen.warning)
     else:
-        files = connections.export_files(run.project, environment, run.exported_records(), format_)
+        records = run.exported_records()
+        files = connections.export_files(run.project, environment, records, format_, warn=screen.warning)
     for file in files:
         screen.line(run.project.relative(file))
     screen.result({"environment": environment, "format": str(format_), "files": [str(file) for file in files]})
@@ -297,10 +296,16 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(_exit_code(sys.argv[1:] if arguments is None else arguments))
 
 
-def _commands(arguments: list[str]) -> list[str]:
-    """The command that was meant, for `--help` after it: the leading words that name one, each with a space."""
+def _command(arguments: list[str]) -> str:
+    """The command that was meant, also where its arguments can't be parsed; empty where none was named."""
     known = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
-    return [f"{arguments[0]} "] if arguments and arguments[0] in {*known, "server"} else []
+    words = iter(arguments)
+    for word in words:
+        if word == "--project":
+            next(words, None)
+        elif word in {*known, "server"}:
+            return word
+    return ""
 
 
 def _exit_code(arguments: list[str]) -> int:
@@ -319,10 +324,13 @@ def _exit_code(arguments: list[str]) -> int:
         screen.error(str(error))
     except typer.TyperException as error:
         code = EXIT_USAGE
-        screen.error(f"{error.format_message()}\n  mend: golabs {' '.join(_commands(arguments))}--help")
+        command = _command(arguments)
+        screen.error(f"{error.format_message()}\n  mend: golabs {f'{command} ' if command else ''}--help")
     except OSError as error:
-        what = f"{error.filename or 'standard output'}: {error.strerror}"
-        screen.error(f"{what}\n  mend: free space or mend permissions there, and run this again")
+        screen.error(str(system_error(error, "standard output")))
     except (typer.Abort, KeyboardInterrupt):
         screen.error(INTERRUPTION)
+    finally:
+        if code and _command(arguments) == "env":
+            screen.raw(_STOP)
     return code

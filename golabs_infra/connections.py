@@ -21,11 +21,12 @@ try:
 except ImportError:  # a PyYAML that was built without libyaml does the same, slowly
     from yaml import SafeDumper, SafeLoader  # type: ignore[assignment]
 
+from .connection_shape import ShapeError, checked
 from .connection_urls import jdbc_address, libpq_address
 from .endpoint import Endpoint
 from .errors import GolabsError
 from .file_sets import names_in, replace_together
-from .files import remove_leftovers
+from .files import remove_leftovers, remove_private
 from .formats import files_of, forms_among, needs_certificates, render
 from .formats_login import ExportFormat
 from .model import Desired, ServiceModel
@@ -141,7 +142,8 @@ def write_files(
     environment: str,
     records: Iterable[Record],
     removed: Iterable[str] = (),
-    warn: Callable[[str], None] = lambda _text: None,
+    *,
+    warn: Callable[[str], None],
 ) -> list[Path]:
     """Writes every record's file that is not as it should be, all or none of them, and removes those of `removed`
     services. Gives the paths of all.
@@ -150,16 +152,17 @@ def write_files(
     For the same reason a form's files go where it can't hold what it should, which `warn` is told.
     """
     listed, folder, removed = list(records), project.output_folder(environment), list(removed)
-    own = {_file_name(record["service"]): render_yaml(record) for record in listed}
+    own = _own(listed)
     present = names_in(folder)
     texts, stale = dict(own), {_file_name(service) for service in removed}
+    told: list[str] = []
     for form in forms_among(present):
         written = files_of(form, present)
         try:
             rendered = _render(form, listed)
         except GolabsError as error:
             stale |= written.keys()
-            warn(
+            told.append(
                 f"the files of the form {form} are removed, rather than left with old passwords: {error.what}; {error.mend}"
             )
             continue
@@ -167,19 +170,32 @@ def write_files(
         stale |= {name for name, service in written.items() if service in removed}
         stale |= {name for name, service in written.items() if not service} - rendered.keys()
     _replace(project, environment, texts, stale)
+    for text in told:
+        warn(text)
     return [folder / name for name in own]
 
 
-def export_files(project: Project, environment: str, records: Iterable[Record], form: ExportFormat) -> list[Path]:
+def write_meanwhile(project: Project, environment: str, records: Iterable[Record], removed: Iterable[str] = ()) -> None:
+    """The same for a change that may be taken back: of golabs' own form alone. What clients read stays as it was."""
+    _replace(project, environment, _own(records), {_file_name(service) for service in removed})
+
+
+def export_files(
+    project: Project, environment: str, records: Iterable[Record], form: ExportFormat, *, warn: Callable[[str], None]
+) -> list[Path]:
     """Writes the connection files in one form, all or none of them; gives their paths.
 
-    Raises GolabsError for a value that the form can't hold; nothing is written then.
+    Raises GolabsError for a value that the form can't hold; nothing is written then. `warn` is as for `write_files`.
     """
     if form is ExportFormat.YAML:
-        return write_files(project, environment, records)
+        return write_files(project, environment, records, warn=warn)
     texts = _render(form, list(records))
     _replace(project, environment, texts)
     return [project.output_folder(environment) / name for name in texts]
+
+
+def _own(records: Iterable[Record]) -> dict[str, str]:
+    return {_file_name(record["service"]): render_yaml(record) for record in records}
 
 
 def _render(form: ExportFormat, records: list[Record]) -> dict[str, str]:
@@ -215,19 +231,31 @@ def read_records(project: Project, environment: str) -> list[Record]:
     records: list[Record] = []
     for path in sorted(project.output_folder(environment).glob(f"*{_SUFFIX}")):
         try:
-            record = yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader)
-            users = record["users"]
-            for kind in USER_KINDS:
-                for login in (users[kind], *users[kind].get("others", ())):
-                    str(login["username"]), str(login["password"])
-        except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
+            record = checked(yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader))
+        except (OSError, yaml.YAMLError, RecursionError, *_OF_VALUES) as error:
             raise GolabsError(
-                f"the connection file can't be read ({type(error).__name__})",
+                f"the connection file can't be read: {_why(error)}",
                 where=str(path),
-                mend=f"move it out of the way; golabs export {environment} makes it again from the stack's state",
-            ) from None  # a YAML error quotes the line, which may be the password's
+                mend=f"correct it, or move it out of the way; golabs export {environment} makes it again from the stack's state",
+            ) from None  # what YAML says quotes the line, or the value, which may be the password's
         records.append(record)
     return records
+
+
+_OF_VALUES = (ValueError, LookupError, AttributeError, TypeError)
+"""What YAML's own constructors raise for a scalar that is not what its tag, or its form, says."""
+
+
+def _why(error: Exception) -> str:
+    """What keeps a file from being read, without any of its text."""
+    if isinstance(error, OSError):
+        return str(error.strerror)
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} is not UTF-8"
+    if isinstance(error, ShapeError):
+        return str(error)
+    mark = getattr(error, "problem_mark", None)
+    return f"line {mark.line + 1} is no YAML" if mark else "it is no YAML that can be read"
 
 
 def keeping(records: Iterable[Record], known: Mapping[str, Iterable[SecretStr]]) -> list[Record]:
@@ -265,14 +293,17 @@ def candidates(records: Iterable[Record]) -> dict[str, tuple[SecretStr, ...]]:
 
 
 def remove_files(project: Project, environment: str) -> list[Path]:
-    """Removes the connection files of an environment in every form, and their folder if nothing else is in it."""
+    """Removes the connection files of an environment in every form, and their folder if nothing else is in it.
+
+    Raises GolabsError where one can't be removed.
+    """
     folder = project.output_folder(environment)
     present = names_in(folder)
     names = {name for form in forms_among(present) for name in files_of(form, present)}
     names |= {name for name in present if name.endswith(_SUFFIX)}
     removed = [folder / name for name in sorted(names)]
     for path in removed:
-        path.unlink(missing_ok=True)
+        remove_private(path)
     remove_leftovers(folder)
     with contextlib.suppress(OSError):
         folder.rmdir()

@@ -7,7 +7,7 @@ picked up by the next run if that fails. An advisory lock makes two runs on one 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -157,7 +157,7 @@ class DirectEngine:
             records = connections.build_records(self.desired, self.endpoint, clear)
             told: list[str] = []
             gone = self._removed(decision)
-            files = connections.write_files(self.project, environment, records, gone, told.append)
+            files = connections.write_files(self.project, environment, records, gone, warn=told.append)
             forget_pending(self.project, environment)
             write_scripts(self.project, self.desired)
             set_now = {user: proof(verifier.result(), user, clear[user]) for user, verifier in new.items()}
@@ -203,8 +203,11 @@ class DirectEngine:
         with connect_admin(self.endpoint) as admin, self._applier.lock(admin):
             self._applier.one_by_one(admin, self._leftovers(self._cluster(admin)), progress)
 
-    def export(self, form: ExportFormat = ExportFormat.YAML) -> list[Path]:
-        """Writes the connection files again, in a form, from the configuration and from the files that are there."""
+    def export(self, form: ExportFormat, warn: Callable[[str], None]) -> list[Path]:
+        """Writes the connection files again, in a form, from the configuration and from the files that are there.
+
+        `warn` is told which other forms had to go.
+        """
         environment = self.settings.environment
         written = connections.read_records(self.project, environment)
         known = {**connections.known_passwords(written), **self.settings.passwords}
@@ -218,7 +221,7 @@ class DirectEngine:
         clear = {user: known[user].get_secret_value() for user in users}
         records = connections.build_records(self.desired, self.endpoint, clear)
         records = connections.keeping(records, connections.candidates(written))
-        return connections.export_files(self.project, environment, records, form)
+        return connections.export_files(self.project, environment, records, form, warn=warn)
 
     def destroy(self, progress: Progress = unheard) -> Applied:
         """What the policy permits: drops everything (disposable), or forgets it (keep). Raises PolicyError if guarded."""

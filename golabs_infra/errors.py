@@ -50,6 +50,15 @@ def _readable(text: str) -> str:
     return _ENDLESS.sub(lambda word: f"{word[0][:80]}... ({len(word[0])} characters)", text)
 
 
+def system_error(error: OSError, where: str = "") -> GolabsError:
+    """What the operating system refused, as one of ours; `where` is the place if the system names no file."""
+    return GolabsError(
+        error.strerror or str(error),
+        where=str(error.filename or where),
+        mend="free space or mend permissions there, and run this again",
+    )
+
+
 @dataclass(frozen=True, order=True)
 class Fault:
     """One fault of a configuration: the key's path, what is wrong with the value seen, and the mend."""

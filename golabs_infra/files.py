@@ -1,4 +1,4 @@
-"""Writes a file whole or not at all: private ones, and tracked ones in place. Knows nothing of what is in it."""
+"""Writes a file whole or not at all, private ones and tracked ones in place, and removes them. Knows nothing of what is in it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+
+from .errors import GolabsError
 
 _PREFIX = ".golabs-"
 
@@ -78,6 +80,18 @@ def _replaceable(path: Path) -> os.stat_result | None:
     if not os.access(path, os.W_OK):
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     return found
+
+
+def remove_private(path: Path) -> None:
+    """Removes a file, if it is there. Raises GolabsError where it can't be."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise GolabsError(
+            f"the file can't be removed: {error.strerror}",
+            where=str(path),
+            mend="remove it by hand, and run this again",
+        ) from error
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -21,10 +21,6 @@ def forget_environment(project: Project, environment: str) -> list[Path]:
         forget_proofs(project, environment)
         forget_identity(project, environment)
         remove_scripts(project, environment)
-    except OSError as error:
-        raise GolabsError(
-            f"the environment is gone, and a file of it can't be removed: {error.strerror}",
-            where=str(error.filename),
-            mend="remove it by hand",
-        ) from error
+    except GolabsError as error:
+        raise GolabsError(f"the environment is gone, and {error.what}", where=error.where, mend=error.mend) from error
     return removed

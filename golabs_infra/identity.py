@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .errors import GolabsError, IdentityError
-from .files import write_private
+from .files import remove_private, write_private
 from .project import Project
 from .settings import Settings
 
@@ -70,5 +70,5 @@ def note_identity(
 
 
 def forget_identity(project: Project, environment: str) -> None:
-    """Removes the note, once nothing of the environment is looked after any more."""
-    project.identity_file(environment).unlink(missing_ok=True)
+    """Removes the note, once nothing of the environment is looked after any more. Raises GolabsError."""
+    remove_private(project.identity_file(environment))

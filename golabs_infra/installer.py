@@ -71,6 +71,9 @@ def _failure(command: list[str], environ: Mapping[str, str]) -> str | None:
         )
     except subprocess.TimeoutExpired:
         return f"no end within {INSTALL_TIMEOUT_S} s"
+    except OSError as error:
+        return error.strerror
     if result.returncode == 0:
         return None
-    return (result.stderr or result.stdout).strip().splitlines()[-1]
+    words = result.stderr.strip() or result.stdout.strip()
+    return words.splitlines()[-1] if words else f"exit code {result.returncode}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from .errors import GolabsError
-from .files import write_private
+from .files import remove_private, write_private
 from .project import Project
 
 
@@ -42,8 +42,8 @@ def note_pending(project: Project, environment: str, passwords: Mapping[str, Sec
 
 
 def forget_pending(project: Project, environment: str) -> None:
-    """Removes the file."""
-    _file(project, environment).unlink(missing_ok=True)
+    """Removes the file. Raises GolabsError."""
+    remove_private(_file(project, environment))
 
 
 def _file(project: Project, environment: str) -> Path:

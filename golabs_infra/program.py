@@ -9,7 +9,8 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from .components import Database, DatabaseArgs, ServiceSchema, ServiceSchemaArgs
 from .config_keys import STRUCTURED_KEYS, from_json
 from .direct import DirectEngine
 from .endpoint import Endpoint
-from .errors import AdoptionError, EngineError, Fault, GolabsError, IdentityError, PolicyError
+from .errors import AdoptionError, EngineError, Fault, GolabsError, IdentityError, PolicyError, system_error
 from .identity import note_identity
 from .inspection import Cluster, PasswordProver, look_at, look_inside
 from .model import PUBLIC_SCHEMA, Desired, expand
@@ -60,10 +61,19 @@ def run() -> None:
     if os.environ.get(DRIVEN_VARIABLE):
         pulumi.log.debug = _unheard  # the SDK waits for the engine to take each, four times a resource
     gc.disable()  # the program ends with its run, and looking for garbage takes a fifth of a large stack's time
-    try:
+    with _readable():
         _run(Project(Path(pulumi.get_root_directory() or os.getcwd()).resolve()))
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """What stops a run is a message of the engine's, and no traceback."""
+    try:
+        yield
     except GolabsError as error:
         raise pulumi.RunError(str(error)) from None
+    except OSError as error:
+        raise pulumi.RunError(str(system_error(error))) from None
 
 
 def _unheard(
@@ -213,14 +223,12 @@ def _write_at_the_end(
         return
 
     def write(parts: list[Any]) -> None:
-        try:
-            connections.write_files(project, desired.environment, parts[0], removed, pulumi.log.warn)
+        with _readable():
+            connections.write_files(project, desired.environment, parts[0], removed, warn=pulumi.log.warn)
             forget_pending(project, desired.environment)
             write_scripts(project, desired)
             users = (role.name for role in desired.roles)
             note_identity(project, desired.environment, cluster.system_identifier, desired.database.name, users)
-        except GolabsError as error:
-            raise pulumi.RunError(str(error)) from None
 
     pulumi.Output.all(records, *(resource.id for resource in resources)).apply(write)
 

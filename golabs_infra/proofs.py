@@ -13,7 +13,7 @@ import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from .files import write_private
+from .files import remove_private, write_private
 from .project import Project
 
 
@@ -41,8 +41,8 @@ def note_proofs(project: Project, environment: str, proofs: Mapping[str, str], u
 
 
 def forget_proofs(project: Project, environment: str) -> None:
-    """Removes the note of an environment that is gone."""
-    _file(project, environment).unlink(missing_ok=True)
+    """Removes the note of an environment that is gone. Raises GolabsError."""
+    remove_private(_file(project, environment))
 
 
 def proof(verifier: str, user: str, password: str) -> str:

@@ -213,7 +213,7 @@ class _Rotating:
         self._document.restore()
         written = self._remembered.written
         made = [service for service in self._before if service not in written]
-        connections.write_files(self._run.project, self._run.environment, written.values(), removed=made)
+        connections.write_meanwhile(self._run.project, self._run.environment, written.values(), removed=made)
 
     def _records(self, settings: Settings, known: Mapping[str, SecretStr]) -> dict[str, connections.Record]:
         """The connection records of every service; those of this rotation as settings say, with these passwords."""
@@ -232,7 +232,7 @@ class _Rotating:
         for turn in self._turns:
             clear = self._new[turn.new_name].get_secret_value()
             both = {**both, turn.service: connections.with_other(both[turn.service], turn.kind, turn.new_name, clear)}
-        connections.write_files(self._run.project, self._run.environment, both.values())
+        connections.write_meanwhile(self._run.project, self._run.environment, both.values())
 
     def _write_after(self, records: Records) -> None:
         project, environment = self._run.project, self._run.environment

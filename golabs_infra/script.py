@@ -12,11 +12,11 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-from .changes import AllowConnections, Change, CreateDatabase
+from .changes import Change
 from .config_keys import unknown_service
 from .connections import known_passwords, read_records
 from .errors import GolabsError
-from .files import write_private
+from .files import remove_private, write_private
 from .inspection import Cluster, Live
 from .model import Desired, expand
 from .names import DATABASE_SCRIPT
@@ -129,9 +129,9 @@ def environment_script(project: Project, settings: Settings, service: str | None
 
 
 def remove_scripts(project: Project, environment: str) -> None:
-    """Removes the scripts of an environment that is gone, and their folder if nothing else is in it."""
+    """Removes the scripts of an environment that is gone, and their folder if nothing else is in it. Raises GolabsError."""
     for path in _scripts(project, environment):
-        path.unlink()
+        remove_private(path)
     with contextlib.suppress(OSError):
         project.output_folder(environment).rmdir()
 
@@ -147,8 +147,8 @@ def _scripts(project: Project, environment: str) -> list[Path]:
 def change_script(changes: Iterable[Change], database: str) -> str:
     """What a run would send for these changes, in its order, with a comment before each service's."""
     listed = list(changes)
-    outside = [change for change in listed if isinstance(change, CreateDatabase | AllowConnections)]
-    inside = [change for change in listed if change not in outside]
+    outside = [change for change in listed if change.outside]
+    inside = [change for change in listed if not change.outside]
     lines = [f"-- {database}: {'what up would send' if listed else 'nothing to change'}", STOP_ON_ERROR]
     lines += [line for _, composed in batches(outside, database) for line in as_text(composed)]
     if inside:

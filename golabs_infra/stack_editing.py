@@ -158,16 +158,10 @@ class StackDocument:
                 mend="export PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE with one of your own; where the "
                 f"stack has this one: pulumi stack change-secrets-provider passphrase --stack {self._environment}",
             )
-        provider = self._values.get("secretsprovider") or "passphrase"
-        if provider != "passphrase" or (
-            file.encryption_salt is None and (file.has_secrets or "encryptedkey" in self._values)
-        ):
-            held = provider if provider != "passphrase" else "Pulumi Cloud (the file has no encryptionsalt)"
-            raise SecretsError(
-                f"the secrets of this stack are held by {held}, which only the Pulumi CLI can ask",
-                where=self._path.name,
-                mend=f"golabs set-password {self._environment} SERVICE USER, which has the CLI encrypt it (golabs setup "
-                "installs it)",
+        if file.holder:
+            raise file.held_elsewhere(
+                f"golabs set-password {self._environment} SERVICE USER, which has the CLI encrypt it (golabs setup "
+                "installs it)"
             )
         if file.encryption_salt is None and phrase:
             crypter, salt = passphrases.create(phrase)

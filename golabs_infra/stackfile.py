@@ -24,6 +24,9 @@ from .policy import DEMONSTRATION_ENVIRONMENT, TST_PASSPHRASE
 from .project import PROJECT_NAME, Project
 
 NAMESPACE = f"{PROJECT_NAME}:"
+_PASSPHRASE = ("passphrase", "default")
+"""Words for `secretsprovider` with which a salt in the file is a passphrase's, for Pulumi too, as with none at all."""
+_CLOUD = "Pulumi Cloud (the file has no encryptionsalt)"
 MAX_NODES = 100_000
 """More than any configuration has; aliases of aliases reach it in a few lines."""
 
@@ -221,17 +224,32 @@ class StackFile:
 
     @property
     def encryption_salt(self) -> str | None:
-        """The passphrase provider's salt, or None."""
+        """The passphrase provider's salt, or None; an empty one is none, as for Pulumi."""
         salt = self.document.get("encryptionsalt")
-        return salt if isinstance(salt, str) else None
+        return salt if isinstance(salt, str) and salt else None
+
+    @property
+    def holder(self) -> str:
+        """Who holds the key of the stack's secrets, where that is no passphrase; empty where it is one, or could be."""
+        provider = self.document.get("secretsprovider") or _PASSPHRASE[0]
+        if provider not in _PASSPHRASE:
+            return str(provider)
+        if self.encryption_salt is None and (self.has_secrets or "encryptedkey" in self.document):
+            return _CLOUD
+        return ""
+
+    def held_elsewhere(self, mend: str, more: str = "") -> SecretsError:
+        """The error of a stack whose secrets only the CLI can ask its holder for; `more` ends the sentence."""
+        return SecretsError(
+            f"the secrets of this stack are held by {self.holder or _CLOUD}, which only the Pulumi CLI can ask{more}",
+            where=self.path.name,
+            mend=mend,
+        )
 
     @property
     def uses_passphrase(self) -> bool:
         """Whether this module could decrypt the stack's secrets, given the passphrase."""
-        return self.encryption_salt is not None and self.document.get("secretsprovider", "passphrase") in (
-            "passphrase",
-            "",
-        )
+        return self.encryption_salt is not None and not self.holder
 
     @property
     def has_secrets(self) -> bool:
@@ -265,11 +283,8 @@ class StackFile:
     def crypter(self, environ: Mapping[str, str]) -> passphrases.PassphraseCrypter:
         """What decrypts the stack's secrets and encrypts more of them. Raises SecretsError as `decrypted` does."""
         if not self.uses_passphrase or self.encryption_salt is None:
-            provider = self.document.get("secretsprovider") or "Pulumi Cloud (the file has no encryptionsalt)"
-            raise SecretsError(
-                f"the secrets of this stack are held by {provider}, which only the Pulumi engine can ask",
-                where=self.path.name,
-                mend=f"install the Pulumi CLI (golabs setup), then: golabs up {self.environment} --engine pulumi",
+            raise self.held_elsewhere(
+                f"install the Pulumi CLI (golabs setup), then: golabs up {self.environment} --engine pulumi"
             )
         phrase = stack_passphrase(self.environment, environ)
         if phrase is None:

@@ -28,8 +28,9 @@ from .stackfile import StackFile, stack_passphrase
 from .toolchain import Toolchain, pulumi_variables
 
 _LOCK = re.compile(r"created by (?P<user>\S+)@(?P<host>\S+) \(pid (?P<pid>\d+)\)")
-_URL_PASSWORD = re.compile(r"(\w://[^\s:/@]*:)[^\s@]*@")
-"""What stands in a backend's URL before its host, which the CLI repeats."""
+_URL_PASSWORD = re.compile(r"(\w://[^\s:/]*:)\S*(?=@)|([?&]password=)[^\s&]*")
+"""What stands in a backend's URL before its host, or among its parameters, and which the CLI repeats. As for Go, the last @
+ends it, and the user's name may have some too."""
 _STATE_DATABASE = re.compile(r"unable to open state database .*?: (failed to [^\n]*)")
 _ABSENT = ("(3D000)", "(3F000)", "(42704)")
 """PostgreSQL's codes for a database, a schema or a user that does not exist, as the provider quotes them."""
@@ -267,10 +268,10 @@ class PulumiEngine:
 
     def _explained(self, what: str, ended: Ended, report: EngineReport) -> GolabsError:
         """An engine failure as one error: the program's own message where there is one, else what the CLI said."""
-        text = _URL_PASSWORD.sub(r"\1***@", f"{ended.err}\n{ended.out}")
+        text = _without_passwords(f"{ended.err}\n{ended.out}")
         if lock := _LOCK.search(text):
             return _lock_error(self._environment, lock)
-        told = _URL_PASSWORD.sub(r"\1***@", "\n".join(report.errors))
+        told = _without_passwords("\n".join(report.errors))
         if (known := self._known(f"{text}\n{told}", _OF_THE_MACHINE)) is not None:
             return known
         if told:
@@ -292,6 +293,10 @@ class PulumiEngine:
                 told = mend.replace("{cancel}", _cancel(self._environment)).replace("{environment}", self._environment)
                 return EngineError(what, where=self._environment, mend=told)
         return None
+
+
+def _without_passwords(text: str) -> str:
+    return _URL_PASSWORD.sub(r"\1\2***", text)
 
 
 def _speaks_of_absent(error: EngineError) -> bool:

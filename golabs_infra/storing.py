@@ -169,18 +169,7 @@ def password_of(given: bytes) -> SecretStr:
 def needs_cli(run: Run) -> bool:
     """Whether only the CLI can encrypt for a stack; one without any secret is the CLI's where no passphrase is given."""
     unnamed = run.file.encryption_salt is None and stack_passphrase(run.environment, run.environ) is None
-    return bool(_holder(run)) or (unnamed and run.toolchain.cli is not None)
-
-
-def _holder(run: Run) -> str:
-    """Who holds the key, where that is not a passphrase; empty where it is one, or could be."""
-    file = run.file
-    provider = file.document.get("secretsprovider") or "passphrase"
-    if provider != "passphrase":
-        return str(provider)
-    if file.encryption_salt is None and (file.has_secrets or "encryptedkey" in file.document):
-        return "Pulumi Cloud (the file has no encryptionsalt)"
-    return ""
+    return bool(run.file.holder) or (unnamed and run.toolchain.cli is not None)
 
 
 class Storing:
@@ -201,10 +190,8 @@ class Storing:
         if not needs_cli(run):
             self._crypter = self._document.unlock(run.environ)
         elif run.toolchain.cli is None:
-            raise SecretsError(
-                f"the secrets of this stack are held by {_holder(run)}, which only the Pulumi CLI can ask, and it is not here",
-                where=run.file.path.name,
-                mend="install the Pulumi CLI (golabs setup), and run this again",
+            raise run.file.held_elsewhere(
+                "install the Pulumi CLI (golabs setup), and run this again", more=", and it is not here"
             )
 
     def store(self, read: Callable[[], bytes]) -> tuple[SecretStr, Stored]:

@@ -90,6 +90,11 @@ def direct_engine(project: Project, environment: str = "tst") -> DirectEngine:
     return DirectEngine(project, settings, resolve_endpoint(settings, project))
 
 
+def unwarned(text: str) -> None:
+    """For what has nothing to warn of: any warning fails the test."""
+    raise AssertionError(text)
+
+
 def free_port() -> int:
     """A TCP port of 127.0.0.1 that nobody listens on now."""
     with socket.socket() as probe:

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +42,37 @@ def dev(checkout: Checkout, server: Endpoint) -> Scene:
         can_work(record)
     checkout.services("dev", {"name": "billing", "connectionLimit": 7}, "catalog")
     return Scene(server, admin, "go-labs-dev", lambda endpoint: checkout.point_at("dev", endpoint))
+
+
+def _a_folder_in_its_place(path: Path) -> None:
+    path.mkdir(parents=True)
+
+
+def _a_link_to_itself(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize("by", ["pulumi", "golabs"])
+@pytest.mark.parametrize(
+    ("put", "place"),
+    [(_a_folder_in_its_place, ".golabs/pending/tst.json"), (_a_link_to_itself, "output/tst")],
+    ids=["a file that can't be removed", "a folder that can't be read"],
+)
+def test_what_the_system_refuses_the_program_is_one_message_and_the_next_run_goes_on(
+    checkout: Checkout, server: Endpoint, by: str, put: Callable[[Path], None], place: str
+) -> None:
+    checkout.services("tst", "billing")
+    checkout.init("tst")
+    checkout.point_at("tst", server)
+    path = checkout.project.root / place
+    put(path)
+    failed = checkout.up("tst", fails=True) if by == "pulumi" else checkout.golabs("up", "tst", fails=True)
+    assert f"{path}: " in failed.text, failed
+    assert failed.text.count("mend: ") == 1, failed
+    path.unlink() if path.is_symlink() else path.rmdir()
+    checkout.up("tst")
+    migrate(checkout.connections("tst")["billing"])
 
 
 def test_each_fault_ends_in_one_message_and_nothing_is_lost(

@@ -193,7 +193,8 @@ _values: dict[str, st.SearchStrategy[object]] = {
 @st.composite
 def configurations(draw: st.DrawFn) -> bytes:
     """A stack's file: most keys as they should be, some with anything in them."""
-    config: dict[str, object] = {"golabs-infra:server": "embedded", "golabs-infra:services": draw(_services)}
+    services = draw(st.one_of(st.just(PLAUSIBLE["services"]), _services))
+    config: dict[str, object] = {"golabs-infra:server": "embedded", "golabs-infra:services": services}
     for key in draw(st.lists(st.sampled_from(sorted(PLAUSIBLE)), max_size=3, unique=True)):
         plausible = st.just(PLAUSIBLE[key])
         config[f"golabs-infra:{key}"] = draw(st.one_of(plausible, _values.get(key, _anything)))

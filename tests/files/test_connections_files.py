@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 
-from golabs_infra import file_sets
+from golabs_infra import connections, file_sets
 from golabs_infra.connections import (
+    Record,
     connection_file,
     known_passwords,
     read_records,
     remove_files,
     render_yaml,
-    write_files,
 )
 from golabs_infra.errors import GolabsError
 from golabs_infra.files import prepare_private
 from golabs_infra.project import Project
 
+from ..support import unwarned
 from ..unit.connection_records import AMBIGUOUS, APP, HARMLESS, MIGRATION, ODD, mode, records_of
+
+write_files = partial(connections.write_files, warn=unwarned)
+
 
 # ---- the file's text
 
@@ -164,6 +169,8 @@ def test_a_file_in_the_place_of_the_folder_is_told(project: Project) -> None:
 
 
 CANARY = "c4n4ry-in-the-mine"
+RECORD_KEYS = ("environment", "service", "database", "host", "port", "sslmode", "schema", "users")
+USER_KEYS = ("username", "password", "url", "jdbcUrl")
 BROKEN = {
     "not YAML": f"users: {{app: {{password: {CANARY}\n",
     "an alias": f"password: *{CANARY}\n",
@@ -173,6 +180,12 @@ BROKEN = {
     "one user": f"users: {{app: {{username: u, password: {CANARY}}}}}\n",
     "no password": f"users: {{app: {{username: {CANARY}}}, migration: {{username: u}}}}\n",
     "users of another kind": f"users: [{CANARY}]\n",
+    "users that are texts": f"users: {{migration: {CANARY}, app: {CANARY}}}\n",
+    **{
+        f"no {tag}": f"users: !!{tag} {CANARY}\n"
+        for tag in ("int", "float", "bool", "timestamp", "binary", "set", "str2")
+    },
+    "a list far down": f"{'[' * 5000}{CANARY}",
     "a day that is none": f"users: {CANARY}\nday: 2027-99-99\n",
 }
 
@@ -185,9 +198,66 @@ def test_a_file_that_is_none_is_told_by_its_name_and_not_shown(project: Project,
     with pytest.raises(GolabsError) as caught:
         read_records(project, "tst")
     assert caught.value.where == str(path)
-    assert caught.value.mend == "move it out of the way; golabs export tst makes it again from the stack's state"
+    assert (
+        caught.value.mend
+        == "correct it, or move it out of the way; golabs export tst makes it again from the stack's state"
+    )
     assert CANARY not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+def changed(project: Project, change: Callable[[Record], object]) -> Path:
+    """A connection file that somebody has edited."""
+    (path,) = write_files(project, "tst", records_of("billing", password=CANARY))
+    record = yaml.safe_load(path.read_text(encoding="utf-8"))
+    change(record)
+    path.write_text(yaml.safe_dump(record), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        *((lambda record, key=key: record.pop(key), f"{key} is missing") for key in RECORD_KEYS),
+        *((lambda record, key=key: record.update({key: [CANARY]}), f"{key} is no ") for key in RECORD_KEYS),
+        *(
+            (lambda record, key=key: record["users"]["app"].pop(key), f"users.app.{key} is missing")
+            for key in USER_KEYS
+        ),
+        (lambda record: record["users"]["app"].update(password=None), "users.app.password is no text"),
+        (lambda record: record["users"]["app"].update(username=True), "users.app.username is no text"),
+        (lambda record: record["users"].update(app=CANARY), "users.app is no mapping"),
+        (lambda record: record["users"]["app"].update(others=CANARY), "users.app.others is no list"),
+        (lambda record: record["users"]["app"].update(others=[CANARY]), "users.app.others[0] is no mapping"),
+        (lambda record: record["users"]["app"].update(others=[{"username": CANARY}]), "others[0].password is missing"),
+        (lambda record: record.update(port=CANARY), "port is no whole number"),
+        (lambda record: record.update(sslrootcert=[CANARY]), "sslrootcert is no text"),
+    ],
+)
+def test_a_file_that_lacks_something_or_has_something_else_there_is_told_by_its_key(
+    project: Project, change: Callable[[Record], object], fault: str
+) -> None:
+    path = changed(project, change)
+    with pytest.raises(GolabsError) as caught:
+        read_records(project, "tst")
+    assert caught.value.where == str(path)
+    assert caught.value.what.startswith("the connection file can't be read: ")
+    assert fault in caught.value.what
+    assert CANARY not in str(caught.value)
+
+
+def test_every_fault_of_a_file_is_told_at_once(project: Project) -> None:
+    changed(project, lambda record: (record.pop("service"), record["users"].pop("app")))
+    with pytest.raises(GolabsError, match=r": service is missing; users\.app is missing\n") as caught:
+        read_records(project, "tst")
+    assert caught.value.__suppress_context__
+
+
+def test_numbers_that_nobody_has_quoted_are_texts_where_texts_are_meant(project: Project) -> None:
+    changed(project, lambda record: (record["users"]["app"].update(password=12345678), record.update(port="5432")))
+    (record,) = read_records(project, "tst")
+    assert (record["users"]["app"]["password"], record["port"]) == ("12345678", 5432)
+    assert {key for key, value in records_of("billing")[0].items() if record[key] != value} == {"users"}
 
 
 def test_a_file_that_is_not_utf_8_is_told(project: Project) -> None:

@@ -11,8 +11,15 @@ from pathlib import Path
 import pytest
 
 from golabs_infra.connections import remove_files, write_files
+from golabs_infra.errors import GolabsError
 from golabs_infra.files import prepare_private, replace_file, write_private
+from golabs_infra.forgetting import forget_environment
+from golabs_infra.identity import forget_identity
+from golabs_infra.pending import forget_pending
 from golabs_infra.project import Project
+from golabs_infra.proofs import forget_proofs
+
+from ..support import unwarned
 
 
 def mode(path: Path) -> int:
@@ -118,7 +125,8 @@ def test_a_file_that_we_may_not_write_to_is_not_replaced(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize(
-    "end", [lambda project: write_files(project, "tst", []), lambda project: remove_files(project, "tst")]
+    "end",
+    [lambda project: write_files(project, "tst", [], warn=unwarned), lambda project: remove_files(project, "tst")],
 )
 def test_what_a_killed_run_left_half_way_goes_with_the_next(end: Callable[[Project], object], tmp_path: Path) -> None:
     project = Project(tmp_path)
@@ -129,3 +137,30 @@ def test_what_a_killed_run_left_half_way_goes_with_the_next(end: Callable[[Proje
     assert leftover.exists()
     end(project)
     assert [path.name for path in folder.iterdir()] == ["of-somebody-else"]
+
+
+@pytest.mark.parametrize(
+    ("forget", "place"),
+    [
+        (forget_pending, ".golabs/pending/tst.json"),
+        (forget_proofs, ".golabs/proofs/tst.json"),
+        (forget_identity, ".golabs/identities/tst.json"),
+        (remove_files, "output/tst/billing-connections.yaml"),
+    ],
+)
+def test_a_file_that_can_not_be_removed_is_told(
+    forget: Callable[[Project, str], object], place: str, tmp_path: Path
+) -> None:
+    project, path = Project(tmp_path), tmp_path / place
+    forget(project, "tst")
+    path.mkdir(parents=True)
+    with pytest.raises(GolabsError) as caught:
+        forget(project, "tst")
+    assert str(caught.value) == (
+        f"{path}: the file can't be removed: Is a directory\n  mend: remove it by hand, and run this again"
+    )
+    with pytest.raises(GolabsError, match="the environment is gone, and the file can't be removed: Is a directory"):
+        forget_environment(project, "tst")
+    path.rmdir()
+    forget_environment(project, "tst")
+    assert not path.exists()

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import stat
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from golabs_infra import file_sets
-from golabs_infra.connections import export_files, read_records, remove_files, write_files
+from golabs_infra import connections, file_sets
+from golabs_infra.connections import read_records, remove_files, write_meanwhile
 from golabs_infra.errors import GolabsError
 from golabs_infra.formats_login import ExportFormat
 from golabs_infra.project import Project
 
+from ..support import unwarned
 from ..unit.connection_records import endpoint
 from ..unit.test_formats import CERTIFICATE, OTHERS, records_of
 from .test_connections_files import failing_at
+
+write_files = partial(connections.write_files, warn=unwarned)
+export_files = partial(connections.export_files, warn=unwarned)
 
 
 def contents(project: Project) -> dict[str, str]:
@@ -87,6 +92,28 @@ def test_a_form_that_cannot_hold_a_new_password_loses_its_files_rather_than_keep
     with pytest.raises(GolabsError, match="the password of billing_migration_tst_user"):
         export_files(project, "tst", records, ExportFormat.DOTENV)
     assert contents(project) == found
+
+
+def test_a_change_that_may_be_taken_back_is_in_golabs_own_form_alone(project: Project) -> None:
+    export_all(project, "billing", "order", password="old")
+    before = contents(project)
+    records = [*records_of("billing", password="it's $5"), *records_of("catalog")]
+    write_meanwhile(project, "tst", records, removed=["order"])
+    after = contents(project)
+    changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
+    assert changed == {f"{service}-connections.yaml" for service in ("billing", "catalog", "order")}
+    assert read_records(project, "tst") == records
+
+
+def test_files_that_stay_as_they_were_are_not_said_to_be_removed(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_all(project, "billing", password="old")
+    before = contents(project)
+    monkeypatch.setattr(file_sets, "prepare_private", failing_at(1))
+    with pytest.raises(GolabsError):
+        write_files(project, "tst", records_of("billing", password="it's $5"))
+    assert contents(project) == before
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from golabs_infra import passphrase
+from golabs_infra.engines import EngineChoice
 from golabs_infra.errors import SecretsError
 from golabs_infra.passphrase import PassphraseCrypter
 from golabs_infra.policy import TST_PASSPHRASE
 from golabs_infra.project import Project
+from golabs_infra.runs import Run
+from golabs_infra.stack_editing import StackDocument
 from golabs_infra.stackfile import RawConfig, StackFile, raw_config_of_engine, stack_passphrase
+from golabs_infra.storing import needs_cli
 
 from ..support import REPOSITORY
 from .stack_files import (
@@ -166,24 +172,43 @@ def test_a_damaged_value_in_a_list_is_told_with_its_index(project: Project, seal
         ("secretsprovider: awskms://alias/golabs\nencryptedkey: abc\n", "awskms://alias/golabs"),
         ("secretsprovider: hashivault://key\nencryptionsalt: v1:AAAA:v1:AAAA:AAAA\n", "hashivault://key"),
         ("", "Pulumi Cloud (the file has no encryptionsalt)"),
+        ("encryptionsalt: ''\n", "Pulumi Cloud (the file has no encryptionsalt)"),
+        ("secretsprovider: 12\nencryptionsalt: v1:AAAA:v1:AAAA:AAAA\n", "12"),
     ],
 )
 def test_other_secrets_providers_need_the_pulumi_engine(project: Project, head: str, holder: str) -> None:
     stack = write(project, f"{head}config:\n  golabs-infra:adminPassword: {{secure: v1:x:y}}\n")
-    assert not stack.uses_passphrase
+    assert (stack.uses_passphrase, stack.holder) == (False, holder)
+    assert needs_cli(Run(project, "dev", EngineChoice.DIRECT, WITH_PHRASE))
+    with pytest.raises(SecretsError, match=re.escape(f"held by {holder}, which only the Pulumi CLI can ask")):
+        StackDocument.open(project, "dev").unlock(WITH_PHRASE)
     with pytest.raises(SecretsError) as caught:
         stack.decrypted(WITH_PHRASE)
     assert str(caught.value) == (
-        f"Pulumi.dev.yaml: the secrets of this stack are held by {holder}, which only the Pulumi engine can ask\n"
+        f"Pulumi.dev.yaml: the secrets of this stack are held by {holder}, which only the Pulumi CLI can ask\n"
         "  mend: install the Pulumi CLI (golabs setup), then: golabs up dev --engine pulumi"
     )
 
 
-@pytest.mark.parametrize("provider", ["", "secretsprovider: passphrase\n", "secretsprovider: ''\n"])
-def test_the_passphrase_provider_may_be_named_or_not(project: Project, sealed: Sealed, provider: str) -> None:
+@pytest.mark.parametrize("named", [None, "passphrase", "default", "''", "~", ""])
+def test_the_passphrase_provider_may_be_named_or_not(project: Project, sealed: Sealed, named: str | None) -> None:
+    provider = "" if named is None else f"secretsprovider: {named}\n"
     stack = write(project, f"{provider}{sealed.line}config:\n  golabs-infra:adminPassword: {sealed('x')}\n")
-    assert stack.uses_passphrase
+    assert (stack.uses_passphrase, stack.holder) == (True, "")
     assert clear(stack.decrypted(WITH_PHRASE).values) == {"adminPassword": "<x>"}
+    assert StackDocument.open(project, "dev").unlock(WITH_PHRASE).decrypt(sealed.crypter.encrypt("y")) == "y"
+    assert not needs_cli(Run(project, "dev", EngineChoice.DIRECT, {}))
+
+
+@pytest.mark.parametrize("head", ["", "secretsprovider: default\n", "encryptionsalt:\n"])
+def test_a_stack_without_secrets_takes_a_first_passphrase(project: Project, head: str) -> None:
+    stack = write(project, f"{head}config:\n  golabs-infra:host: db\n")
+    assert (stack.uses_passphrase, stack.holder) == (False, "")
+    document = StackDocument.open(project, "dev")
+    crypter = document.unlock(WITH_PHRASE)
+    document.set_secret(("adminPassword",), SecretStr("x"), crypter)
+    document.write()
+    assert clear(StackFile.read(project, "dev").decrypted(WITH_PHRASE).values) == {"adminPassword": "<x>", "host": "db"}
 
 
 def test_an_imported_esc_environment_needs_the_pulumi_engine(project: Project) -> None:

@@ -52,7 +52,7 @@ ORDER = [
         "wording",
     ),
     *(
-        *("connection_urls", "file_sets", "formats_*", "formats", "connections"),
+        *("connection_urls", "connection_shape", "file_sets", "formats_*", "formats", "connections"),
         "script",
         *("rights", "takeover", "guarding", "adoption", "retirement"),
         "identity",

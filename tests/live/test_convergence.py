@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+
+import pytest
 
 from golabs_infra.changes import CreateDatabase, CreateRole, CreateSchema
 from golabs_infra.endpoint import Endpoint
@@ -13,6 +16,7 @@ from ..support import direct_engine, make_project, write_stack
 from . import tools
 from .catalog import row_versions, snapshot
 from .conftest import OwnServer
+from .rotations import provision
 from .tools import DATABASE, SERVICES, engine
 
 
@@ -222,3 +226,18 @@ def test_what_users_plant_in_schema_public_is_never_run_as_the_admin(provisioned
     engine(project, provisioned).preview()
     engine(project, provisioned).up()
     assert engine(project, provisioned).up().changes == ()
+
+
+@pytest.mark.usefixtures("passphrase_given")
+@pytest.mark.parametrize("environment", ["dev", "prd"])
+def test_a_preview_never_asks_and_is_the_same_with_yes(
+    server: Endpoint, project: Project, capsys: pytest.CaptureFixture[str], environment: str
+) -> None:
+    stack = provision(project, server, environment, capsys, secrets=environment == "prd")
+    tools.as_superuser(server, f"ALTER ROLE billing_app_{environment}_user CONNECTION LIMIT 3")
+    before, files = snapshot(server, stack.database), tools.files(project)
+    changes = [json.loads(stack.done("preview", "--json", *words))["changes"] for words in ((), ("--yes",), ("-y",))]
+    assert changes[0]
+    assert changes[1:] == [changes[0]] * 2
+    assert snapshot(server, stack.database) == before
+    assert tools.files(project) == files

@@ -14,6 +14,7 @@ from golabs_infra.formats_login import ExportFormat
 from golabs_infra.passwords import random_salt, scram_verifier
 from golabs_infra.project import Project
 
+from ..support import unwarned
 from . import readers, tools
 from .tools import engine, user
 
@@ -62,7 +63,7 @@ def adopt(server: Endpoint, project: Project, form: ExportFormat, passwords: lis
         given[service][kind] = password
     direct = engine(project, server, services=services, passwords=given)
     direct.up()
-    direct.export(form)
+    direct.export(form, unwarned)
     return {f"{service}-{kind}": user(service, kind) for service, kind in names}
 
 
@@ -103,7 +104,7 @@ def test_shells_and_python_dotenv_read_the_same_and_psql_logs_in_by_it(server: E
 def test_readers_that_know_no_quotes_read_what_golabs_generates(server: Endpoint, project: Project) -> None:
     direct = engine(project, server)
     direct.up()
-    for file in direct.export(ExportFormat.DOTENV):
+    for file in direct.export(ExportFormat.DOTENV, unwarned):
         read = readers.no_quotes(file)
         assert read == readers.shell(file)
         assert readers.url(read["DATABASE_URL"]) == read["PGUSER"]
@@ -136,7 +137,7 @@ def test_an_exported_form_is_private_and_follows_the_passwords(
 ) -> None:
     direct = engine(project, server, services=["billing"])
     direct.up()
-    before = {file: file.read_text(encoding="utf-8") for file in direct.export(form)}
+    before = {file: file.read_text(encoding="utf-8") for file in direct.export(form, unwarned)}
     assert before
     assert {stat.S_IMODE(file.stat().st_mode) for file in before} == {0o600}
     new = {"billing": {"migration": "another-one-1", "app": "another-one-2"}}

@@ -21,7 +21,7 @@ from golabs_infra.errors import GolabsError
 from golabs_infra.formats_login import ExportFormat
 from golabs_infra.project import Project
 
-from ..support import home_in_memory, running_server, wipe
+from ..support import home_in_memory, running_server, unwarned, wipe
 from ..tls import Authority, put
 from . import readers, tools
 from .tools import engine, user
@@ -74,7 +74,7 @@ def test_every_reader_of_libpq_gets_in(elsewhere: Endpoint, project: Project) ->
     assert tools.can_log_in(project, ["billing"])
     folder = project.output_folder("tst")
     for form in (ExportFormat.DOTENV, ExportFormat.PGPASS, ExportFormat.PGSERVICE):
-        direct.export(form)
+        direct.export(form, unwarned)
     place = {"PGHOST": elsewhere.host, "PGPORT": str(elsewhere.port), "PGDATABASE": tools.DATABASE}
     for stem, name in USERS.items():
         read = readers.shell(folder / f"{stem}.env")
@@ -88,7 +88,7 @@ def test_every_reader_of_libpq_gets_in(elsewhere: Endpoint, project: Project) ->
 def test_the_jdbc_driver_gets_in(elsewhere: Endpoint, project: Project) -> None:
     direct = engine(project, elsewhere, services=["billing"])
     direct.up()
-    found = direct.export(ExportFormat.JDBC)
+    found = direct.export(ExportFormat.JDBC, unwarned)
     for file in found:
         kind = file.stem.split("-")[1]
         with file.open("a", encoding="ascii") as properties:
@@ -101,9 +101,9 @@ def test_secrets_are_for_addresses_and_refused_for_socket_folders(elsewhere: End
     direct.up()
     if elsewhere.host.startswith("/"):
         with pytest.raises(GolabsError, match="is a socket folder, which no pod has"):
-            direct.export(ExportFormat.K8S)
+            direct.export(ExportFormat.K8S, unwarned)
         return
-    (file,) = direct.export(ExportFormat.K8S)
+    (file,) = direct.export(ExportFormat.K8S, unwarned)
     assert [readers.url(data["uri"]) for data in readers.secrets(file)] == list(USERS.values())
 
 
@@ -117,7 +117,7 @@ def test_every_form_proves_the_server_by_its_root_certificate(
     direct.up()
     folder, program = project.output_folder("tst"), Path(psql)
     for form in ExportFormat:
-        direct.export(form)
+        direct.export(form, unwarned)
     properties = sorted(folder.glob("*.properties"))
 
     def log_in() -> None:
@@ -149,7 +149,7 @@ def test_kubectl_reads_the_secrets(server: Endpoint, project: Project) -> None:
         pytest.skip("there is no kubectl here")
     direct = engine(project, server)
     direct.up()
-    found = direct.export(ExportFormat.K8S)
+    found = direct.export(ExportFormat.K8S, unwarned)
     kustomization = {"resources": [file.name for file in found], "namespace": "go-labs"}
     (found[0].parent / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
     # The part of kubectl that needs no cluster: it refuses what is no resource, and two of one name.

@@ -162,6 +162,23 @@ def test_what_a_preview_shows_as_sql_does_what_up_does(each_server: Endpoint, pr
     assert snapshot(each_server, DATABASE) == by_hand
 
 
+@pytest.mark.parametrize("also", ["nothing", "changes in the database", "no database"])
+def test_what_a_preview_shows_as_sql_drops_what_a_killed_reset_has_left_too(
+    each_server: Endpoint, project: Project, also: str
+) -> None:
+    engine(project, each_server).up()
+    built = snapshot(each_server, DATABASE)
+    tools.as_superuser(each_server, f'CREATE DATABASE "{DATABASE}~reset"')
+    if also == "changes in the database":
+        tools.as_superuser(each_server, "GRANT USAGE ON SCHEMA billing TO order_app_tst_user", database=DATABASE)
+    if also == "no database":
+        tools.as_superuser(each_server, f'DROP DATABASE "{DATABASE}"')
+    psql(each_server, change_script(engine(project, each_server).preview().changes, DATABASE))
+    assert not tools.database_exists(each_server, f"{DATABASE}~reset")
+    assert snapshot(each_server, DATABASE) == built
+    assert engine(project, each_server).up().changes == ()
+
+
 def test_a_preview_of_nothing_as_sql_makes_everything(server: Endpoint, project: Project) -> None:
     shown = change_script(engine(project, server, services=["billing"]).preview().changes, DATABASE)
     without = attempt(server, shown)

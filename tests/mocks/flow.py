@@ -147,15 +147,21 @@ def state_of(
 
 
 def connections_of(passwords: Mapping[str, str]) -> dict[str, Any]:
-    """The `connections` output by service, as far as a later run reads it; what is not given is some password."""
+    """The `connections` output by service; what is not given is some password."""
     found: dict[str, Any] = {}
     for user in passwords:
         service, _, environment, suffix = user.split("_")
         names = {kind: f"{service}_{kind}_{environment}_{suffix}" for kind in USER_KINDS}
         found[service] = {
+            **{"environment": environment, "service": service, "database": f"go-labs-{environment}", "schema": service},
+            **{"host": "127.0.0.1", "port": 5432, "sslmode": "prefer"},
             "users": {
-                kind: {"username": name, "password": passwords.get(name, "Canary2Other")}
+                kind: {
+                    "username": name,
+                    "password": passwords.get(name, "Canary2Other"),
+                    **{key: f"{key} of {name}" for key in ("url", "jdbcUrl")},
+                }
                 for kind, name in names.items()
-            }
+            },
         }
     return found

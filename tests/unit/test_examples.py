@@ -40,3 +40,9 @@ def test_each_is_taken_by_the_command_line(line: str) -> None:
     name, *words = shlex.split(part)[1:]
     context = GROUP.commands[name].make_context(name, words)
     assert (context.info_name, context.args) == (name, [])
+
+
+@pytest.mark.parametrize("command", ["preview", "up"])
+@pytest.mark.parametrize("option", [["--engine", "direct"], ["--yes"], ["-y"], ["--json"]])
+def test_preview_takes_what_up_takes(command: str, option: list[str]) -> None:
+    assert GROUP.commands[command].make_context(command, ["prd", *option]).params["environment"] == "prd"

@@ -11,7 +11,9 @@ from golabs_infra.changes import (
     Change,
     CreateDatabase,
     CreateRole,
+    DropDatabase,
     GrantPrivileges,
+    RenameDatabase,
     RevokePrivileges,
     SetPassword,
 )
@@ -135,7 +137,15 @@ def test_a_preview_of_no_change_sends_nothing() -> None:
     assert change_script([], DATABASE).splitlines() == ["-- go-labs-tst: nothing to change", "\\set ON_ERROR_STOP on"]
 
 
-@pytest.mark.parametrize("change", [CreateDatabase(DATABASE), AllowConnections(DATABASE)])
+@pytest.mark.parametrize(
+    "change",
+    [
+        CreateDatabase(DATABASE),
+        AllowConnections(DATABASE),
+        DropDatabase(f"{DATABASE}~reset"),
+        RenameDatabase(f"{DATABASE}~reset", DATABASE),
+    ],
+)
 def test_what_needs_no_connection_to_the_database_opens_no_transaction(change: Change) -> None:
     text = change_script([change], DATABASE)
     assert "BEGIN" not in text
