@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -29,7 +29,7 @@ class Remembered:
     """Connection records by service, all passwords that a login may have, the likelier first, and the server's identity.
 
     `written` are the records that stand in files. `in_state` are the services that the stack's state has; none on the
-    direct engine. `managed` are the users that were provisioned.
+    direct engine. `managed` are the users that were provisioned, `noted` those that this checkout's note has.
     """
 
     records: Mapping[str, connections.Record] = field(repr=False)
@@ -38,15 +38,16 @@ class Remembered:
     system_identifier: str | None
     in_state: frozenset[str]
     managed: frozenset[str]
+    noted: frozenset[str]
 
 
 def remember(run: Run) -> Remembered:
     """Reads files and, on the Pulumi engine, the stack's outputs. Raises GolabsError where one of them can't be read."""
     written = {record["service"]: record for record in connections.read_records(run.project, run.environment)}
+    identity = recall_identity(run.project, run.environment)
     if run.is_direct:
         stated: dict[str, connections.Record] = {}
         pending = {user: (password,) for user, password in recall_pending(run.project, run.environment).items()}
-        identity = recall_identity(run.project, run.environment)
         identifier, managed = identity.system_identifier, identity.users
     else:
         outputs = run.pulumi.outputs()
@@ -66,6 +67,7 @@ def remember(run: Run) -> Remembered:
         identifier,
         frozenset(stated),
         managed,
+        identity.users,
     )
 
 
@@ -81,12 +83,11 @@ def check_up_to_date(run: Run, remembered: Remembered, cluster: Cluster) -> None
         )
 
 
-def note_second_logins(run: Run, users: Iterable[str]) -> None:
-    """As users of ours, where an earlier run has provisioned the environment; a first `up` looks at all that is there."""
+def note_users(run: Run, users: frozenset[str]) -> None:
+    """As ours, where an earlier run has provisioned the environment; a first `up` looks at all that is there."""
     known = recall_identity(run.project, run.environment)
-    if known.system_identifier is not None:
-        managed = known.users.union(users)
-        note_identity(run.project, run.environment, known.system_identifier, run.database, managed)
+    if known.system_identifier is not None and known.users != users:
+        note_identity(run.project, run.environment, known.system_identifier, run.database, users)
 
 
 @contextmanager
