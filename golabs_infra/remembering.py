@@ -74,7 +74,8 @@ def remember(run: Run) -> Remembered:
 def check_up_to_date(run: Run, remembered: Remembered, cluster: Cluster) -> None:
     """Refuses another server than the last run's, or one that its database is gone from; and a configuration that is
     older than the last change of logins. Raises GolabsError."""
-    check_logins(run.settings, remembered.managed)
+    # A login that is on no server, as a kill may leave it in the note, is nobody's lost one.
+    check_logins(run.settings, remembered.managed & cluster.roles.keys())
     if is_outdated(run.settings, run.endpoint, cluster, Memory(remembered.system_identifier)):
         raise ApplyError(
             f"this is not the server that the last run was on, or {run.database} is gone from it; nothing was changed",

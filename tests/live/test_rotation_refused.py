@@ -16,7 +16,8 @@ from golabs_infra.connecting import connect_admin
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.project import Project
 
-from .rotations import Stack, provision
+from .killed import ITERATIONS, Killer
+from .rotations import PHRASE, Stack, provision
 from .tools import answer, contested_user, files
 
 pytestmark = pytest.mark.usefixtures("passphrase_given")
@@ -121,4 +122,20 @@ def test_a_rotation_that_is_killed_while_it_waits_changes_nothing_and_can_be_run
     assert "Traceback" not in said
     stack.done("rotate", "order")
     stack.done("rotate", *words)
+    assert stack.is_proven()
+
+
+def test_a_second_login_that_is_on_no_server_stands_in_nobodys_way(stack: Stack) -> None:
+    """A kill between the note of it and the server leaves the note, and the file that names it may be put back by hand."""
+    overlap = ["--user", "app", "--overlap", "--engine", "direct"]
+    noted = "after dev.json takes its place"
+    with Killer(stack.project, {**PHRASE, ITERATIONS: "1000"}) as killer:
+        rehearsed = killer.run("rotate", "dev", "order", *overlap)
+        stack.done("rotate", "order", "--finish")
+        text = stack.file_text
+        killed = killer.run("rotate", "dev", "billing", *overlap, kill_at=rehearsed.points.index(noted))
+    assert (killed.code, killed.points[-1]) == (None, noted)
+    stack.project.stack_file("dev").write_text(text, encoding="utf-8")
+    assert not answer(stack.server, "SELECT count(*) FROM pg_roles WHERE rolname = 'billing_app_dev_twin'")
+    stack.done("rotate", "billing")
     assert stack.is_proven()
