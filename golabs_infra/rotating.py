@@ -380,6 +380,10 @@ class _Rotating:
                 finish = replace(self._asked, way=Way.FINISH).command(environment)
                 yield f"both logins work: have {services} read the connection files again, then: golabs {finish}"
             case Way.FINISH:
-                yield f"closed: {some([turn.old_name for turn in self._turns])}"
+                older = [turn.old_name for turn in self._turns]
+                if closed := [name for name in older if name in self._cluster.roles]:
+                    yield f"closed: {some(closed)}"
+                if gone := [name for name in older if name not in self._cluster.roles]:
+                    yield f"not on the server any more: {some(gone)}; golabs up {environment} makes it again, closed"
         if not self._run.is_direct and not self._is_in_state:
             yield f"the stack's state does not have {services} yet: golabs up {environment}"
