@@ -19,8 +19,8 @@ from .errors import ApplyError, GolabsError
 from .guarding import check_logins
 from .identity import note_identity, recall_identity
 from .inspection import Cluster
-from .pending import recall_pending
 from .project import Project
+from .recollection import recall_passwords
 from .runs import Run
 
 
@@ -47,23 +47,16 @@ def remember(run: Run) -> Remembered:
     identity = recall_identity(run.project, run.environment)
     if run.is_direct:
         stated: dict[str, connections.Record] = {}
-        pending = {user: (password,) for user, password in recall_pending(run.project, run.environment).items()}
         identifier, managed = identity.system_identifier, identity.users
     else:
         outputs = run.pulumi.outputs()
         stated = outputs.get("connections") or {}
-        pending, identifier = {}, outputs.get("systemIdentifier")
+        identifier = outputs.get("systemIdentifier")
         managed = frozenset(connections.candidates(stated.values()))
-    found: list[Mapping[str, tuple[SecretStr, ...]]] = [
-        pending,
-        connections.candidates(written.values()),
-        connections.candidates(stated.values()),
-    ]
-    users = {user for each in found for user in each}
     return Remembered(
         {**stated, **written},
         written,
-        {user: tuple(password for each in found for password in each.get(user, ())) for user in users},
+        recall_passwords(run.project, run.environment, stated.values()),
         identifier,
         frozenset(stated),
         managed,

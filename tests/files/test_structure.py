@@ -53,6 +53,7 @@ ORDER = [
     ),
     *(
         *("connection_urls", "file_sets", "formats_*", "formats", "connections"),
+        "recollection",
         "script",
         *("rights", "takeover", "guarding", "adoption", "retirement"),
         "identity",
