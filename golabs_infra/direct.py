@@ -33,10 +33,11 @@ from .inspection import Cluster, Live, PasswordProver, read_cluster, read_live, 
 from .model import Desired, expand
 from .names import rebuilt_name
 from .passwords import generate, new_verifier
-from .pending import forget_pending, note_pending, recall_pending
+from .pending import note_pending, settle_pending
 from .plan import leaving_users, plan, plan_database, plan_destroy, plan_rebuild, plan_release, service_of
 from .project import Project
 from .proofs import note_proofs, proof, recall_proofs
+from .recollection import recall_passwords
 from .rights import check_drop, check_rebuild, tie_faults, whereabouts
 from .script import write_scripts
 from .sessions import open_sessions
@@ -158,7 +159,7 @@ class DirectEngine:
             told: list[str] = []
             gone = self._removed(decision)
             files = connections.write_files(self.project, environment, records, gone, warn=told.append)
-            forget_pending(self.project, environment)
+            settle_pending(self.project, environment, None if self.settings.policy.drops else self.settings.users)
             write_scripts(self.project, self.desired)
             set_now = {user: proof(verifier.result(), user, clear[user]) for user, verifier in new.items()}
             note_proofs(self.project, environment, survey.proves.proofs | set_now, self.settings.users)
@@ -328,10 +329,8 @@ class DirectEngine:
     def _memory(self, cluster: Cluster) -> Memory:
         """What files tell of earlier runs: which server it was, which users, and their passwords."""
         environment = self.settings.environment
-        written = connections.candidates(connections.read_records(self.project, environment))
         identity = recall_identity(self.project, environment)
-        pending = {user: (password,) for user, password in recall_pending(self.project, environment).items()}
-        known = {user: (*pending.get(user, ()), *written.get(user, ())) for user in {*written, *pending}}
+        known = recall_passwords(self.project, environment)
         # Where all may be dropped, the users on the server tell which services an earlier run provisioned. Elsewhere
         # some may be there that were never ours, so only what an earlier run wrote down counts.
         managed = frozenset(cluster.roles)

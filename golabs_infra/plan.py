@@ -76,8 +76,12 @@ def plan(
 def plan_logins(
     desired: Desired, cluster: Cluster, users: Collection[str], verifiers: Mapping[str, str | None]
 ) -> list[Change]:
-    """What makes some users what they should be, by themselves: attributes, settings, the passwords of `verifiers`."""
-    return list(_roles(desired, Live(cluster), verifiers, users))
+    """What makes some users what they should be, by themselves: attributes, settings, the passwords of `verifiers`.
+
+    A user that is not there and has no verifier is left out: none is made without a password.
+    """
+    possible = {user for user in users if user in cluster.roles or user in verifiers}
+    return list(_roles(desired, Live(cluster), verifiers, possible))
 
 
 def service_of(change: Change) -> str:

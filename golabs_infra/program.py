@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -33,10 +33,11 @@ from .inspection import Cluster, PasswordProver, look_at, look_inside
 from .model import PUBLIC_SCHEMA, Desired, expand
 from .names import Login, UserKind, login_name, parse_user_name, rebuilt_name
 from .passwords import generate
-from .pending import forget_pending
+from .pending import settle_pending
 from .policy import CONFIRMATION_VARIABLE
 from .project import Project
 from .pulumi_command import DRIVEN_VARIABLE
+from .recollection import recall_passwords
 from .script import write_scripts
 from .settings import Settings, read_settings
 from .stackfile import NAMESPACE, RawConfig, raw_config_of_engine
@@ -168,7 +169,8 @@ def declare(project: Project, settings: Settings, endpoint: Endpoint, cluster: C
     clear = pulumi.Output.all(**{user: text for service in services for user, text in service.passwords.items()})
     records = clear.apply(lambda passwords: connections.build_records(desired, endpoint, passwords))
     removed = decision.removed_services if policy.drops else ()
-    _write_at_the_end(project, desired, cluster, records, resources, removed)
+    settled = None if policy.drops else settings.users
+    _write_at_the_end(project, desired, cluster, records, resources, removed, settled)
     pulumi.export("database", settings.database)
     # The stack belongs to the server once the database is there: a first `up` that fails earlier can be run again.
     identity = pulumi.Output.from_input(cluster.system_identifier)
@@ -217,6 +219,7 @@ def _write_at_the_end(
     records: pulumi.Output[list[connections.Record]],
     resources: list[pulumi.CustomResource],
     removed: tuple[str, ...],
+    settled: Collection[str] | None,
 ) -> None:
     """Writes the files of a run once every resource is there: never on preview, never after a failure."""
     if pulumi.runtime.is_dry_run():
@@ -225,7 +228,7 @@ def _write_at_the_end(
     def write(parts: list[Any]) -> None:
         with _readable():
             connections.write_files(project, desired.environment, parts[0], removed, warn=pulumi.log.warn)
-            forget_pending(project, desired.environment)
+            settle_pending(project, desired.environment, settled)
             write_scripts(project, desired)
             users = (role.name for role in desired.roles)
             note_identity(project, desired.environment, cluster.system_identifier, desired.database.name, users)
@@ -286,7 +289,7 @@ def _read_state() -> dict[str, dict[str, Any]]:
 
 
 def _remember(settings: Settings, project: Project, state: Mapping[str, dict[str, Any]]) -> Memory:
-    """What the stack's own state, and the connection files, remember of earlier runs."""
+    """What the stack's own state, and files, remember of earlier runs."""
     outputs: dict[str, Any] = {}
     managed: set[str] = set()
     generated: dict[str, SecretStr] = {}
@@ -298,13 +301,11 @@ def _remember(settings: Settings, project: Project, state: Mapping[str, dict[str
             managed.add(values["name"])
         elif kind == _RANDOM_PASSWORD:
             generated |= _generated_password(settings, urn, values)
-    in_state = connections.candidates((outputs.get("connections") or {}).values())
-    in_files = connections.candidates(connections.read_records(project, settings.environment))
     return Memory(
         system_identifier=outputs.get("systemIdentifier"),
         managed=frozenset(user for user in managed if parse_user_name(user)),
         generated=generated,
-        passwords={user: (*in_state.get(user, ()), *in_files.get(user, ())) for user in {*in_state, *in_files}},
+        passwords=recall_passwords(project, settings.environment, (outputs.get("connections") or {}).values()),
         holds_database=any(resource["type"] == _DATABASE for resource in state.values()),
         extensions=frozenset(
             resource["outputs"].get("name") for resource in state.values() if resource["type"] == _EXTENSION

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -19,8 +19,8 @@ from .errors import ApplyError, GolabsError
 from .guarding import check_logins
 from .identity import note_identity, recall_identity
 from .inspection import Cluster
-from .pending import recall_pending
 from .project import Project
+from .recollection import recall_passwords
 from .runs import Run
 
 
@@ -29,7 +29,7 @@ class Remembered:
     """Connection records by service, all passwords that a login may have, the likelier first, and the server's identity.
 
     `written` are the records that stand in files. `in_state` are the services that the stack's state has; none on the
-    direct engine. `managed` are the users that were provisioned.
+    direct engine. `managed` are the users that were provisioned, `noted` those that this checkout's note has.
     """
 
     records: Mapping[str, connections.Record] = field(repr=False)
@@ -38,41 +38,37 @@ class Remembered:
     system_identifier: str | None
     in_state: frozenset[str]
     managed: frozenset[str]
+    noted: frozenset[str]
 
 
 def remember(run: Run) -> Remembered:
     """Reads files and, on the Pulumi engine, the stack's outputs. Raises GolabsError where one of them can't be read."""
     written = {record["service"]: record for record in connections.read_records(run.project, run.environment)}
+    identity = recall_identity(run.project, run.environment)
     if run.is_direct:
         stated: dict[str, connections.Record] = {}
-        pending = {user: (password,) for user, password in recall_pending(run.project, run.environment).items()}
-        identity = recall_identity(run.project, run.environment)
         identifier, managed = identity.system_identifier, identity.users
     else:
         outputs = run.pulumi.outputs()
         stated = outputs.get("connections") or {}
-        pending, identifier = {}, outputs.get("systemIdentifier")
+        identifier = outputs.get("systemIdentifier")
         managed = frozenset(connections.candidates(stated.values()))
-    found: list[Mapping[str, tuple[SecretStr, ...]]] = [
-        pending,
-        connections.candidates(written.values()),
-        connections.candidates(stated.values()),
-    ]
-    users = {user for each in found for user in each}
     return Remembered(
         {**stated, **written},
         written,
-        {user: tuple(password for each in found for password in each.get(user, ())) for user in users},
+        recall_passwords(run.project, run.environment, stated.values()),
         identifier,
         frozenset(stated),
         managed,
+        identity.users,
     )
 
 
 def check_up_to_date(run: Run, remembered: Remembered, cluster: Cluster) -> None:
     """Refuses another server than the last run's, or one that its database is gone from; and a configuration that is
     older than the last change of logins. Raises GolabsError."""
-    check_logins(run.settings, remembered.managed)
+    # A login that is on no server, as a kill may leave it in the note, is nobody's lost one.
+    check_logins(run.settings, remembered.managed & cluster.roles.keys())
     if is_outdated(run.settings, run.endpoint, cluster, Memory(remembered.system_identifier)):
         raise ApplyError(
             f"this is not the server that the last run was on, or {run.database} is gone from it; nothing was changed",
@@ -81,12 +77,11 @@ def check_up_to_date(run: Run, remembered: Remembered, cluster: Cluster) -> None
         )
 
 
-def note_second_logins(run: Run, users: Iterable[str]) -> None:
-    """As users of ours, where an earlier run has provisioned the environment; a first `up` looks at all that is there."""
+def note_users(run: Run, users: frozenset[str]) -> None:
+    """As ours, where an earlier run has provisioned the environment; a first `up` looks at all that is there."""
     known = recall_identity(run.project, run.environment)
-    if known.system_identifier is not None:
-        managed = known.users.union(users)
-        note_identity(run.project, run.environment, known.system_identifier, run.database, managed)
+    if known.system_identifier is not None and known.users != users:
+        note_identity(run.project, run.environment, known.system_identifier, run.database, users)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from .login_changes import LoginChanger
 from .model import expand
 from .names import Login, UserKind
 from .passwords import generate
-from .remembering import Remembered, alone, check_up_to_date, note_second_logins, remember
+from .remembering import Remembered, alone, check_up_to_date, note_users, remember
 from .rotation import Rotation, Turn, Way, known_or_anew
 from .runs import Run
 from .script import write_scripts
@@ -209,11 +209,12 @@ class _Rotating:
             raise
 
     def _take_back(self) -> None:
-        """The connection files and the stack's file as they were."""
+        """The connection files, the stack's file and the note of the users as they were."""
         self._document.restore()
         written = self._remembered.written
         made = [service for service in self._before if service not in written]
         connections.write_meanwhile(self._run.project, self._run.environment, written.values(), removed=made)
+        note_users(self._run, self._remembered.noted)
 
     def _records(self, settings: Settings, known: Mapping[str, SecretStr]) -> dict[str, connections.Record]:
         """The connection records of every service; those of this rotation as settings say, with these passwords."""
@@ -273,7 +274,7 @@ class _Rotating:
 
     def _change_server(self) -> None:
         try:
-            note_second_logins(self._run, [turn.new_name for turn in self._turns])
+            note_users(self._run, self._remembered.noted.union(turn.new_name for turn in self._turns))
             self._account.change_logins(self._changer, self._to_converge(), self._new)
         except (GolabsError, KeyboardInterrupt) as error:
             if self._is_as_before():
@@ -285,14 +286,13 @@ class _Rotating:
         """Whether the server was shown to have nothing of it. Where it can't be asked, that is not believed."""
         try:
             cluster = self._changer.look()
-            if self._changer.ahead(cluster, self._to_converge(), ()) != self._changer.ahead(
-                self._cluster, self._to_converge(), ()
-            ):
-                return False
-            now = self._changer.proven(cluster, {user: [password] for user, password in self._new.items()})
+            before, now = (
+                self._changer.ahead(each, self._to_converge(), self._new.keys()) for each in (self._cluster, cluster)
+            )
+            new = {user: [password] for user, password in self._new.items() if self._old.get(user) != password}
+            return before == now and not self._changer.proven(cluster, new)
         except GolabsError:
             return False
-        return not now
 
     def _left_open(self, error: BaseException) -> GolabsError:
         told = error if isinstance(error, GolabsError) else GolabsError("interrupted")
@@ -378,6 +378,10 @@ class _Rotating:
                 finish = replace(self._asked, way=Way.FINISH).command(environment)
                 yield f"both logins work: have {services} read the connection files again, then: golabs {finish}"
             case Way.FINISH:
-                yield f"closed: {some([turn.old_name for turn in self._turns])}"
+                older = [turn.old_name for turn in self._turns]
+                if closed := [name for name in older if name in self._cluster.roles]:
+                    yield f"closed: {some(closed)}"
+                if gone := [name for name in older if name not in self._cluster.roles]:
+                    yield f"not on the server any more: {some(gone)}; golabs up {environment} makes it again, closed"
         if not self._run.is_direct and not self._is_in_state:
             yield f"the stack's state does not have {services} yet: golabs up {environment}"

@@ -13,6 +13,7 @@ import pytest
 
 from golabs_infra.endpoint import Endpoint
 
+from ..live.killed import Killer
 from .checkout import Checkout
 from .database import can_work, create_admin, databases, execute, login, migrate, passwords, users
 from .killing import follow, heard, killed_golabs, killed_up, started_golabs
@@ -207,6 +208,22 @@ def test_an_admin_without_the_rights_is_told_which_and_nothing_is_made(checkout:
     assert 'ALTER ROLE "weak" CREATEROLE' in refused.text
     assert databases(server) == users(server) == set()
     assert not checkout.project.output_folder("dev").exists()
+
+
+def test_a_password_that_a_killed_run_of_the_direct_engine_has_left_is_kept_by_pulumi(
+    checkout: Checkout, server: Endpoint
+) -> None:
+    checkout.services("dev", "billing")
+    checkout.init("dev")
+    checkout.point_at("dev", server)
+    with Killer(checkout.project, {**checkout.own}) as killer:
+        killer.kill_after("commit", "up", "dev", "--engine", "direct")
+    assert checkout.connections("dev") == {}
+    checkout.golabs("up", "dev")
+    for kind in ("migration", "app"):
+        login(checkout.connections("dev")["billing"], kind).close()
+    assert not (checkout.project.private_folder / "pending" / "dev.json").exists()
+    checkout.unchanged("dev", "--refresh")
 
 
 @contextmanager

@@ -53,6 +53,7 @@ ORDER = [
     ),
     *(
         *("connection_urls", "connection_shape", "file_sets", "formats_*", "formats", "connections"),
+        "recollection",
         "script",
         *("rights", "takeover", "guarding", "adoption", "retirement"),
         "identity",

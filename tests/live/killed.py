@@ -67,6 +67,15 @@ class Killer:
         answer = json.loads(self._process.stdout.readline())
         return Run(answer["code"], tuple(answer["points"]), answer["printed"])
 
+    def kill_after(self, label: str, *words: str) -> None:
+        """Runs a command over and over, each time killed one point later, until that was right after what the label says."""
+        for number in range(200):
+            run = self.run(*words, kill_at=number)
+            assert run.code is None, run.printed
+            if run.points[-1] == f"after {label}":
+                return
+        raise AssertionError(f"it never came to {label}")
+
 
 def _count(kill_at: int | None, told: int) -> Callable[[str], None]:
     passed = [0]

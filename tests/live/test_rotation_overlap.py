@@ -173,6 +173,32 @@ def test_the_older_login_is_not_closed_while_somebody_uses_it(stack: Stack) -> N
     assert stack.is_proven()
 
 
+@pytest.mark.parametrize("gone", ["twin", "user"])
+def test_an_overlap_whose_older_login_was_dropped_by_hand_is_finished_and_an_up_settles_it(
+    stack: Stack, gone: str
+) -> None:
+    """Nobody can log in as who is gone; that it comes back, closed, is for an up, which may give it a password."""
+    stack.done("rotate", "billing", "--user", "app", "--overlap")
+    if gone == "twin":
+        stack.done("rotate", "billing", "--finish")
+        stack.done("rotate", "billing", "--user", "app", "--overlap")
+    old = f"billing_app_dev_{gone}"
+    as_superuser(stack.server, f"DROP OWNED BY {old}", f"DROP ROLE {old}", database=stack.database)
+    out = stack.done("rotate", "billing", "--finish")
+    assert f"not on the server any more: {old}; golabs up dev makes it again, closed" in out
+    assert "closed: " not in out
+    newest = "user" if gone == "twin" else "twin"
+    assert stack.logins == {"billing": {"app": [newest]}}
+    assert [name for name, _ in stack.all_logins("billing", "app")] == [f"billing_app_dev_{newest}"]
+    # What a second login may do is its user's: without that one it may not even connect.
+    assert stack.works(stack.login("billing", "app")) is (gone == "twin")
+    stack.done("up")
+    assert stack.works(stack.login("billing", "app"))
+    closed = "SELECT NOT rolcanlogin FROM pg_roles WHERE rolname = %s"
+    assert answer(stack.server, closed, old)
+    assert stack.is_proven()
+
+
 def test_an_overlap_that_is_under_way_is_gone_on_with_and_nothing_else_begins(stack: Stack) -> None:
     stack.done("rotate", "billing", "--overlap")
     logins = {kind: stack.all_logins("billing", kind) for kind in KINDS}

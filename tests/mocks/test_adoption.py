@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from golabs_infra.connecting import connect_admin
 from golabs_infra.endpoint import Endpoint
 from golabs_infra.passwords import derive_salt, scram_verifier, verifier_matches
+from golabs_infra.pending import note_pending, recall_pending
 from golabs_infra.project import Project
 
 from .fake_engine import DATABASE, RANDOM_PASSWORD, ROLE, STACK_SALT, FakeEngine, Run, generated_password, opened
@@ -101,6 +102,18 @@ def test_with_its_password_in_the_config_a_user_is_imported(
     assert verifier_matches(run.one(ROLE, "billing-app").inputs["password"], CONFIGURED_PASSWORD, user)
     assert passwords(run)[user] == CONFIGURED_PASSWORD
     assert set(run.of(RANDOM_PASSWORD)) == {"billing-migration"}
+
+
+def test_a_password_that_a_killed_run_has_left_is_read_before_it_is_forgotten(
+    engine: FakeEngine, server: Endpoint, project: Project
+) -> None:
+    """As the direct engine leaves it; only what the connection files hold by now is forgotten."""
+    create_user(server, "billing_app_dev_user", KEPT_PASSWORD)
+    left = {"billing_app_dev_user": SecretStr(KEPT_PASSWORD), "order_app_dev_user": SecretStr(CONFIGURED_PASSWORD)}
+    note_pending(project, "dev", left)
+    configure(engine, server)
+    assert passwords(up(engine, "dev"))["billing_app_dev_user"] == KEPT_PASSWORD
+    assert recall_pending(project, "dev") == {"order_app_dev_user": SecretStr(CONFIGURED_PASSWORD)}
 
 
 def test_a_weak_password_that_came_with_a_user_is_kept_with_a_warning(engine: FakeEngine, server: Endpoint) -> None:

@@ -142,6 +142,11 @@ def test_a_second_login_is_made_a_member_that_acts_as_its_user_from_the_beginnin
     assert f'GRANT "{USER}" TO "{TWIN}";' in build_scripts(desired)["billing"]
 
 
+def test_a_user_that_is_not_there_is_not_made_without_a_password() -> None:
+    desired = expand(make_settings("tst", services=["billing"], logins=BOTH))
+    assert plan_logins(desired, make_cluster([]), [TWIN], {}) == []
+
+
 def test_a_second_login_as_it_should_be_needs_no_change_and_every_other_one_is_mended() -> None:
     desired = expand(make_settings("tst", services=["billing"], logins=BOTH))
     (twin,) = desired.services[0].twins
