@@ -16,8 +16,6 @@ from .password_commands import set_password
 Logins = dict[tuple[str, UserKind], tuple[Login, ...]]
 """The open logins of a user that has two, by service and kind: the newest is the last."""
 
-_NAME_A_KIND = "name migration or app"
-
 
 class LoginKeys:
     """One reading. `fault` is told a key's path, what is wrong there and the mend; `plain` of each password as it stands."""
@@ -40,7 +38,7 @@ class LoginKeys:
         for path, service, kind, listed in self._entries("logins", given, "{app: [user, twin]}"):
             words = [word for word in listed if word in LOGINS] if isinstance(listed, list) else []
             if kind not in USER_KINDS:
-                self._no_such_user(path, kind)
+                self._no_such_user(path, kind, USER_KINDS)
             elif not words or words != listed or len(set(words)) != len(words):
                 what = f"{shown(listed)} is not a list of open logins: user, twin, or both, the newest last"
                 self._fault(
@@ -55,7 +53,7 @@ class LoginKeys:
         passwords: dict[str, SecretStr] = {}
         for path, service, key, password in self._entries("passwords", given, "{migration: ..., app: ...}"):
             if key not in PASSWORD_KEYS:
-                self._no_such_user(path, key)
+                self._no_such_user(path, key, PASSWORD_KEYS)
                 continue
             kind, login = PASSWORD_KEYS[str(key)]
             if problem := _problem(password):
@@ -83,8 +81,9 @@ class LoginKeys:
                 for name, value in users.items():
                     yield f"{path}.{name}", service, name, value
 
-    def _no_such_user(self, path: str, kind: object) -> None:
-        self._fault(path, f"a service has no user {kind!r}{nearest(kind, USER_KINDS)}", _NAME_A_KIND)
+    def _no_such_user(self, path: str, key: object, known: Collection[str]) -> None:
+        mend = f"name one of {', '.join(known)}"
+        self._fault(path, f"a service has no user {key!r}{nearest(key, known)}", mend)
 
     def _check_twins(self, passwords: Mapping[str, SecretStr], logins: Logins) -> None:
         for user in sorted(passwords):

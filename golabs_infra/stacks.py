@@ -27,7 +27,7 @@ from .pulumi_command import Ended, PulumiCommand
 from .stackfile import StackFile, stack_passphrase
 from .toolchain import Toolchain, pulumi_variables
 
-_LOCK = re.compile(r"created by (?P<user>\S+)@(?P<host>\S+) \(pid (?P<pid>\d+)\)")
+_LOCK = re.compile(r"created by (?P<user>\S+)@(?P<host>\S+) \(pid (?P<pid>\d+)\)(?: at (?P<since>\S+))?")
 _URL_PASSWORD = re.compile(r"(\w://[^\s:/]*:)\S*(?=@)|([?&]password=)[^\s&]*")
 """What stands in a backend's URL before its host, or among its parameters, and which the CLI repeats. As for Go, the last @
 ends it, and the user's name may have some too."""
@@ -336,7 +336,8 @@ def _told_error(environment: str, told: str) -> EngineError:
 def _lock_error(environment: str, lock: re.Match[str]) -> EngineError:
     """Who holds the stack's lock, and whether that process is still alive where that can be told."""
     here = lock["host"] == socket.gethostname()
-    holder = f"{lock['user']}@{lock['host']}, process {lock['pid']}"
+    since = f", since {lock['since']}" if lock["since"] else ""
+    holder = f"{lock['user']}@{lock['host']}, process {lock['pid']}{since}"
     cancel = _cancel(environment)
     if here and not _alive(int(lock["pid"])):
         return EngineError(

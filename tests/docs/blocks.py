@@ -86,6 +86,8 @@ def _blocks(lines: list[str], page: str) -> Iterator[Block]:
                 raise BlockError(f"{page}:{first}: a block is one of {', '.join(LANGUAGES)}, not {fence['language']!r}")
             inside = lines[first:at]
             at += 1
+            if fence["language"] != "console" and any(each.startswith(PROMPT) for each in inside):
+                raise BlockError(f"{page}:{first}: commands stand in a console block, where they are run")
             commands = tuple(_commands(inside, first + 1, page)) if fence["language"] == "console" else ()
             yield Block(fence["language"], first, "\n".join(inside), directives, commands)
             directives = {}
@@ -120,19 +122,30 @@ def _is_whole(text: str) -> bool:
     return read.returncode == 0 and "here-document" not in read.stderr
 
 
-def missing(shown: tuple[str, ...], printed: str) -> str | None:
-    """The first line that a page shows and the command did not print, in that order; None where all are there.
+def difference(shown: tuple[str, ...], printed: str) -> str | None:
+    """Where a command has printed something else than its page shows, in words; None where it has not.
 
-    Any number stands for any other, any run of spaces for one, and `...` for whatever there is.
+    Any number stands for any other, any run of spaces for one, `...` within a line for whatever there is, and as a line for
+    any number of lines. Empty lines count for nothing; nor is a command compared whose page shows nothing for it.
     """
-    rest = iter([_plain(line) for line in printed.splitlines()])
-    for line in shown:
-        if not line.strip(" ."):
-            continue
-        pattern = re.compile(".*".join(re.escape(_plain(part)) for part in _GAP.split(line)))
-        if not any(pattern.fullmatch(candidate) for candidate in rest):
-            return line
-    return None
+    if not shown:
+        return None
+    lines = [plain for line in printed.splitlines() if (plain := _plain(line))]
+    text = "".join(f"{line}\n" for line in lines)
+    expected = ""
+    for line in filter(str.strip, shown):
+        expected += r"(?:.*\n)*?" if _GAP.fullmatch(line.strip()) else _pattern(line)
+        if not re.match(expected, text):
+            return f"not printed, or not there: {line}"
+    if re.fullmatch(expected, text):
+        return None
+    taken = re.match(expected, text)
+    rest = text[taken.end() if taken else 0 :]
+    return f"printed, and not shown: {rest.partition(chr(10))[0]}"
+
+
+def _pattern(line: str) -> str:
+    return ".*".join(re.escape(_plain(part)) for part in _GAP.split(line)) + r"\n"
 
 
 def _plain(line: str) -> str:

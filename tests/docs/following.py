@@ -13,8 +13,8 @@ import pytest
 
 from golabs_infra.toolchain import Toolchain
 
-from .blocks import Block, Command, missing
-from .pages import Page, followed, pages
+from .blocks import Block, Command, difference
+from .pages import ON_A_SERVER, Page, followed, pages
 from .shell import Ended, Shell
 
 
@@ -41,7 +41,7 @@ def readers() -> Iterator[Reader]:
 def read(reader: Reader, found: Toolchain, folder: Path, request: pytest.FixtureRequest) -> None:
     """Runs every command of the page that the reader can run. Fails the test where one does not what the page says."""
     page = reader.page
-    wanted = any("own_server" in told for block in page.blocks for told in block.directives.get("before", ()))
+    wanted = not ON_A_SERVER.isdisjoint(page.preparations)
     with followed(page, folder, request.getfixturevalue("server") if wanted else None, found) as shell:
         for block in page.blocks:
             if not block.commands or block.told("not run"):
@@ -72,8 +72,8 @@ def follow(shell: Shell, page: Page, block: Block) -> None:
 def assert_shown(block: Block, command: Command, ended: Ended, where: str) -> None:
     """What the page shows was printed."""
     if block.told("output") is None:
-        line = missing(command.shown, ended.printed)
-        assert line is None, f"{where}\nnot printed, or not in this order:\n{line}\nit has printed:\n{ended.printed}"
+        found = difference(command.shown, ended.printed)
+        assert found is None, f"{where}\n{found}\nit has printed:\n{ended.printed}"
 
 
 def prepare(shell: Shell, command: str, page: Page, block: Block) -> str:

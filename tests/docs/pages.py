@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,14 @@ from .shell import Shell
 
 LIMIT_S = 240.0
 """How long one command of a page may take; most take less than a second."""
+PREPARATIONS = {
+    "own_server": ("`PGHOST`", "`PGPORT`", "`PGUSER`", "`PGPASSWORD`"),
+    "answers_yes": ("shows what it would do, and asks",),
+    "old_scripts": ("the folder of your old scripts",),
+}
+"""All that may be done for a page without being seen, as it stands for what only its reader has: a server, an answer, files.
+Each is a function of prepare.sh, with the words by which a page that calls it says what it needs."""
+ON_A_SERVER = frozenset({"own_server", "old_scripts"})
 _NOT_THE_USERS = re.compile(r"PULUMI_|GOLABS_|PG[A-Z]|PYTHON|PYTEST|VIRTUAL_ENV|HYPOTHESIS")
 
 
@@ -42,6 +51,11 @@ class Page:
     def blocks(self) -> list[Block]:
         """Its fenced blocks. Raises BlockError."""
         return read_page(self.path)
+
+    @property
+    def preparations(self) -> set[str]:
+        """What is done for its reader without being seen."""
+        return {told for block in self.blocks for told in block.directives.get("before", ())}
 
     @property
     def wants_pulumi(self) -> bool:
@@ -66,6 +80,7 @@ def followed(page: Page, folder: Path, server: Endpoint | None, toolchain: Toolc
     project = Project(folder / "golabs")
     copy_project(project.root)
     own_environment(project.root / ".venv")
+    _make_clone(project)
     given = folder / "given"
     for made in (folder / "home", given):
         made.mkdir()
@@ -97,6 +112,13 @@ def followed(page: Page, folder: Path, server: Endpoint | None, toolchain: Toolc
         elsewhere = EmbeddedServer(project.server_home).stop().data_directory.parent
         if elsewhere.parent == SHARED_FOLDER:
             shutil.rmtree(elsewhere, ignore_errors=True)
+
+
+def _make_clone(project: Project) -> None:
+    """A reader has a clone, in which git takes back what a page has written."""
+    author = ("-c", "user.name=reader", "-c", "user.email=reader@example.org")
+    for words in (["init", "--quiet"], ["add", "--all"], [*author, "commit", "--quiet", "--message", "as it comes"]):
+        subprocess.run(["git", *words], cwd=project.root, check=True)
 
 
 def _remember_port(project: Project, port: int) -> None:

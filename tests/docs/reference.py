@@ -22,13 +22,20 @@ from typer.core import TyperArgument, TyperGroup
 from golabs_infra.cli import app
 from golabs_infra.cli_examples import EXAMPLES as COMMAND_LINES
 from golabs_infra.config_keys import EXAMPLES, KEYS, SECRET_KEYS, AcceptedFinding, ServerKeys, ServiceSettings
+from golabs_infra.names import PASSWORD_KEYS, Login
 
 from ..support import REPOSITORY
 
+
+def _keys(login: Login) -> str:
+    """What the passwords of both users' logins are called."""
+    return " and ".join(f"`{key}`" for key, (_, of) in PASSWORD_KEYS.items() if of == login)
+
+
 STRUCTURED = {
     "services": "a list; each entry a name, or a mapping as below; at least one",
-    "passwords": "by service, then `migration` and `app` (and `migration_twin`, `app_twin` after a rotation with overlap); "
-    "one that is not given is generated, and kept",
+    "passwords": f"by service, then {_keys('user')} (and {_keys('twin')} after a rotation with overlap); one that is not "
+    "given is generated, and kept",
     "logins": "which logins of a user that has two are open, as `golabs rotate --overlap` writes it: `user`, `twin`, the "
     "newest last",
     "accepted": "a list of known findings of `golabs verify`, as below",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .blocks import BlockError, missing, needs_of_page, read_page
+from .blocks import BlockError, difference, needs_of_page, read_page
 
 PAGE = """\
 <!-- needs: pulumi -->
@@ -33,7 +33,7 @@ $ true
 ```
 
 ```text
-$ not a command
+not a command
 ```
 """
 
@@ -67,6 +67,7 @@ def test_commands_have_their_lines_and_the_output_that_is_shown(tmp_path: Path) 
         ("```\ntrue\n```\n", "not ''"),
         ("```console\ntrue\n```\n", "page.md:2: a console block begins with a command"),
         ("x\n\n```console\n$ cat <<A\nb\n```\n", "page.md:4: the command has no end"),
+        ("```text\nx\n$ true\n```\n", "page.md:1: commands stand in a console block"),
         ("<!-- exits: 2 -->\n```console\n$ true\n```\n", "page.md:1: no such directive: exits"),
     ],
 )
@@ -76,17 +77,22 @@ def test_what_nobody_could_run_is_refused(tmp_path: Path, text: str, says: str) 
 
 
 @pytest.mark.parametrize(
-    ("shown", "printed", "lacking"),
+    ("shown", "printed", "found"),
     [
         ((), "anything", None),
-        (("done in 0.2 s", "...", "5 changed"), "done in 13.5 s\nmore\n12 changed\n", None),
-        (("a  b",), "x\n   a b\n", None),
+        (("done in 0.2 s", "...", "5 changed"), "done in 13.5 s\nmore\nstill more\n12 changed\n", None),
+        (("done in 0.2 s", "...", "5 changed"), "done in 13.5 s\n12 changed\n", None),
+        (("x", "a  b"), "x\n\n   a b\n", None),
         (("granted to ... by x",), "granted to the user by x", None),
-        (("b", "a"), "a\nb\n", "a"),
-        (("a",), "ab", "a"),
-        (("3 pairs",), "three pairs", "3 pairs"),
+        (("b", "a"), "a\nb\n", "not printed, or not there: b"),
+        (("...", "b", "a"), "a\nb\n", "not printed, or not there: a"),
+        (("a", "c"), "a\nb\nc\n", "not printed, or not there: c"),
+        (("a", "..."), "a\nb\n", None),
+        (("a",), "a\nb 1\nc\n", "printed, and not shown: b 0"),
+        (("a",), "ab", "not printed, or not there: a"),
+        (("3 pairs",), "three pairs", "not printed, or not there: 3 pairs"),
         (("PostgreSQL 18.4 on 127.0.0.1:54329",), "PostgreSQL 16.14 on 127.0.0.1:33001", None),
     ],
 )
-def test_what_is_shown_must_be_printed_in_its_order(shown: tuple[str, ...], printed: str, lacking: str | None) -> None:
-    assert missing(shown, printed) == lacking
+def test_what_is_shown_is_what_was_printed(shown: tuple[str, ...], printed: str, found: str | None) -> None:
+    assert difference(shown, printed) == found

@@ -109,7 +109,7 @@ def test_while_one_works_the_other_is_told_who_does_and_a_dead_ones_lock_is_take
         heard(process, r"\+ Role ")
         refused = bob.golabs("up", "dev", fails=True)
         assert "another run is at work on the stack" in refused.err, refused
-        assert re.search(r"process \d+", refused.err), refused
+        assert re.search(r"process \d+, since \d{4}-\d\d-\d\dT[\d:]+", refused.err), refused
         assert STATE_PASSWORD not in refused.text
         assert kill(process)
     refused = bob.golabs("up", "dev", fails=True)

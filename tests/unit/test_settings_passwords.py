@@ -38,10 +38,11 @@ def test_a_password_of_a_service_with_a_fault_has_none_itself() -> None:
     assert only_fault("tst", **values) == "services[0].connectionLimit: 0 is less than 1 | write connectionLimit: 50"
 
 
-def test_a_password_of_no_user_is_told_with_the_nearest() -> None:
-    assert only_fault("tst", passwords={"billing": {"migrations": secret(STRONG)}}) == (
-        "passwords.billing.migrations: a service has no user 'migrations'; the nearest known one is 'migration'"
-        " | name migration or app"
+@pytest.mark.parametrize(("key", "known"), [("migrations", "migration"), ("app_twin", "appTwin")])
+def test_a_password_of_no_user_is_told_with_the_nearest(key: str, known: str) -> None:
+    assert only_fault("tst", passwords={"billing": {key: secret(STRONG)}}) == (
+        f"passwords.billing.{key}: a service has no user '{key}'; the nearest known one is '{known}'"
+        " | name one of migration, app, migrationTwin, appTwin"
     )
 
 
