@@ -6,7 +6,7 @@ secret) and the mend. What a key may hold stands in `config_keys`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
@@ -140,7 +140,7 @@ class _Reader:
         if foretell and self.faults and policy is not None:
             # Whether a user exists already is not known yet; with faults to mend anyway, say what may follow.
             nameable = {user: password for user, password in passwords.items() if names.parse_user_name(user)}
-            self.faults += password_faults(nameable, environment, policy, existing=())[0]
+            self.faults += password_faults(nameable, environment, policy, lambda *_: False)[0]
         if self.faults or policy is None:
             raise ConfigError(self.faults, where=self.raw.source)
         return Settings(
@@ -328,26 +328,27 @@ class _Reader:
 
 
 def password_faults(
-    passwords: Mapping[str, SecretStr], environment: str, policy: Policy, existing: Iterable[str]
+    passwords: Mapping[str, SecretStr], environment: str, policy: Policy, has: Callable[[str, SecretStr], bool]
 ) -> tuple[list[Fault], list[str]]:
-    """What is wrong with the configured passwords: faults for new users, warnings for users that exist already.
+    """What is wrong with the configured passwords: faults for new ones, warnings for those that the users have already.
 
-    A password that came with an adopted user is the one its clients use; it is never a reason to refuse.
+    `has` tells whether a user has a password now; it is asked of bad ones only. Such a one came with an adopted user and
+    is the one its clients use; it is never a reason to refuse.
     """
     faults: list[Fault] = []
     warnings: list[str] = []
-    taken = frozenset(existing)
     for user, password in sorted(passwords.items()):
         parts = names.parse_user_name(user)
         if parts is None:
             raise AssertionError(f"{user!r} was not made by names.user_name")
         path = f"passwords.{parts.service}.{parts.key}"
-        for problem in password_problems(password.get_secret_value(), parts.service, policy):
-            if user in taken:
-                warnings.append(f"{NAMESPACE}{path}: the password {problem}; it is kept, as {user} exists already")
-            else:
-                mend = f"{set_password(environment, path)}; or remove it and have one generated"
-                faults.append(Fault(f"{NAMESPACE}{path}", f"the password {problem}", mend))
+        problems = password_problems(password.get_secret_value(), parts.service, policy)
+        if problems and has(user, password):
+            end = f"it is kept, as {user} has it already"
+            warnings += [f"{NAMESPACE}{path}: the password {problem}; {end}" for problem in problems]
+        else:
+            mend = f"{set_password(environment, path)}; or remove it and have one generated"
+            faults += [Fault(f"{NAMESPACE}{path}", f"the password {problem}", mend) for problem in problems]
     return faults, warnings
 
 
