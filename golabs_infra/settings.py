@@ -25,6 +25,7 @@ from .config_keys import (
     ServiceSettings,
     from_json,
     nearest,
+    nearest_known,
     parse_host,
     service_names,
     shown,
@@ -132,10 +133,19 @@ class _Reader:
         endpoint = self._endpoint(keys, values)
         services = self._services(structured)
         accepted = self._items(structured.get("accepted", []), "accepted", AcceptedFinding)
-        listed = service_names(structured.get("services"))
-        reader = LoginKeys(environment, listed, self.fault, lambda value, path: self._plain_text(value, path, policy))
+        listed = structured.get("services")
+        reader = LoginKeys(
+            environment,
+            service_names(listed) if isinstance(listed, list) else None,
+            self.fault,
+            lambda value, path: self._plain_text(value, path, policy),
+            lets_go=policy is not None and not policy.protects,
+        )
         logins = reader.logins(structured.get("logins", {}))
         passwords = reader.passwords(structured.get("passwords", {}), logins)
+        if reader.leftovers:
+            named = ", ".join(f"{NAMESPACE}{path}" for path in reader.leftovers)
+            self.warnings.append(f"{self.raw.source}: {named}: of no service that is listed; may be removed")
         self._plain_text(values.get(ADMIN_PASSWORD), ADMIN_PASSWORD, policy)
         if foretell and self.faults and policy is not None:
             # Whether a user exists already is not known yet; with faults to mend anyway, say what may follow.
@@ -252,7 +262,9 @@ class _Reader:
 
     def _services(self, structured: Mapping[str, object]) -> list[ServiceSettings]:
         if "services" not in structured:
-            self.fault("services", "no services are given", "add 'services:' with a line '- billing' below it")
+            # What an unknown key leads to is told by that key's own fault.
+            if all(nearest_known(key, KEYS) != "services" for key in set(self.raw.values) - set(KEYS)):
+                self.fault("services", "no services are given", "add 'services:' with a line '- billing' below it")
             return []
         listed = structured["services"]
         if isinstance(listed, list):

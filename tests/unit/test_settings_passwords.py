@@ -30,6 +30,39 @@ def test_a_password_of_no_service_is_told_with_the_nearest() -> None:
     )
 
 
+ENTRY = {"app": secret(STRONG)}
+
+
+@pytest.mark.parametrize("environment", ["tst", "dev"])
+def test_entries_of_a_service_that_was_taken_out_are_a_warning_where_services_may_go(environment: str) -> None:
+    left = {"passwords": {"billing": ENTRY, "shipping": ENTRY}, "logins": {"shipping": {"app": ["twin"]}}}
+    settings = make_settings(environment, **on_host(services=["billing", "order"], **left))
+    assert settings.warnings == (
+        f"Pulumi.{environment}.yaml: golabs-infra:logins.shipping, golabs-infra:passwords.shipping: of no service that "
+        "is listed; may be removed",
+    )
+    assert list(settings.passwords) == [f"billing_app_{environment}_user"]
+    assert settings.logins == {}
+
+
+@pytest.mark.parametrize("environment", ["qua", "prd"])
+def test_entries_of_a_service_that_was_taken_out_are_a_fault_where_none_may_go(environment: str) -> None:
+    assert only_fault(environment, **on_host(passwords={"billing": ENTRY, "shipping": ENTRY})).startswith(
+        "passwords.shipping: there is no service 'shipping'"
+    )
+
+
+@pytest.mark.parametrize("name", ["order", "oredrs", "Orders", "oders"])
+def test_an_entry_whose_name_is_a_slip_of_a_service_without_one_is_a_fault(name: str) -> None:
+    values = {"services": ["billing", "orders"], "passwords": {"billing": ENTRY, name: ENTRY}}
+    assert only_fault("tst", **values).startswith(f"passwords.{name}: there is no service '{name}'; the nearest known")
+    values["passwords"] = {"orders": ENTRY, name: ENTRY}
+    if name.islower():
+        assert len(make_settings("tst", **values).warnings) == 1
+    else:
+        assert only_fault("tst", **values), "it can't have been a service"
+
+
 def test_a_password_of_a_service_with_a_fault_has_none_itself() -> None:
     values = {
         "services": [{"name": "billing", "connectionLimit": 0}],
