@@ -97,7 +97,12 @@ def decide(
     removed = removed_services(settings, cluster, memory.managed)
     check_logins(settings, memory.managed)
     check_extensions(settings, memory.extensions)
-    faults, warnings = password_faults(settings.passwords, settings.environment, settings.policy, cluster.roles)
+
+    def has(user: str, password: SecretStr) -> bool:
+        # Where only the one that it has is taken, `choose_passwords` tells of any other, and what to do about it.
+        return user in cluster.roles and (not _may_set(user, settings, cluster, memory) or proves(user, password))
+
+    faults, warnings = password_faults(settings.passwords, settings.environment, settings.policy, has)
     if faults:
         raise ConfigError(faults, where=settings.source)
     obstacles, found = takeover(settings, cluster, memory, live, desired)
@@ -184,15 +189,25 @@ def _is_nobodys(user: str, settings: Settings, cluster: Cluster, memory: Memory)
     return user in settings.closed or is_closed
 
 
+def _is_free(user: str, settings: Settings, cluster: Cluster, memory: Memory) -> bool:
+    """Whether a user may get any password: nobody has one that must go on working."""
+    is_new = user not in cluster.roles
+    return is_new or settings.policy.resets_passwords or _is_nobodys(user, settings, cluster, memory)
+
+
+def _may_set(user: str, settings: Settings, cluster: Cluster, memory: Memory) -> bool:
+    """Whether a user may get the configured password, whichever it has: for one that we manage, it is a rotation asked for."""
+    return user in memory.managed or _is_free(user, settings, cluster, memory)
+
+
 def _choose(
     user: str, settings: Settings, cluster: Cluster, memory: Memory, proves: Callable[[str, SecretStr], bool]
 ) -> Password:
     exists = user in cluster.roles
-    free = not exists or settings.policy.resets_passwords or _is_nobodys(user, settings, cluster, memory)
+    free = _is_free(user, settings, cluster, memory)
     configured = settings.passwords.get(user)
     if configured is not None:
-        # For a user that we manage, a new configured password is a rotation that was asked for.
-        if free or user in memory.managed or proves(user, configured):
+        if _may_set(user, settings, cluster, memory) or proves(user, configured):
             return Password(Origin.CONFIGURED, configured)
         raise _UnknownPasswordError("it exists already, and the configured password is not the one that it has")
     generated = memory.generated.get(user)

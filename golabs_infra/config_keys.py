@@ -48,8 +48,17 @@ def shown(value: object) -> str:
 
 def nearest(word: object, known: Iterable[str]) -> str:
     """The end of a message that names the nearest known word, if one is near."""
-    near = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.5)
-    return f"; the nearest known one is {near[0]!r}" if near else ""
+    near = nearest_known(word, known)
+    return f"; the nearest known one is {near!r}" if near else ""
+
+
+def nearest_known(word: object, known: Iterable[str]) -> str:
+    """The known word that is nearest, empty where none is near.
+
+    >>> nearest_known("servises", KEYS)
+    'services'
+    """
+    return next(iter(difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.5)), "")
 
 
 def unknown_service(service: str, known: Collection[str], *, where: str, or_else: str = "") -> UsageError:

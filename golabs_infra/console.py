@@ -39,6 +39,9 @@ _WORD_STYLES = {
 }
 
 
+_GAP = 2
+"""Between the columns of a table."""
+
 _LONGEST_SECRET = 2**20
 """Bytes of standard input that are read at most: more than any secret has, so that its reader can say so."""
 
@@ -187,22 +190,42 @@ class _Output:
         self._stream.flush()
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table, as wide as the terminal lets it be or as its texts are."""
+        """A table, as wide as the terminal lets it be or as its texts are; row below row where it would have to cut words."""
         columns, *rows = ([visible(cell) for cell in row] for row in (columns, *rows))
-        if self.is_terminal:
+        lines = [tuple(columns), *(tuple(row) for row in rows)]
+        if self.is_terminal and self._has_room(lines):
             from rich.table import Table
             from rich.text import Text
 
-            table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+            *first, last = columns
+            table = Table(box=None, pad_edge=False, header_style="bold")
+            for column in first:
+                table.add_column(column, no_wrap=True)
+            table.add_column(last, overflow="fold")
             for row in rows:
                 table.add_row(*(Text(cell) for cell in row))
             _CURSOR.end_line()
             self._print(table, soft_wrap=False)
             return
-        lines = [tuple(columns), *(tuple(row) for row in rows)]
+        if self.is_terminal:
+            width = max(map(len, columns[1:]), default=0)
+            for name, *cells in rows:
+                self.line((name, "bold"))
+                for column, cell in zip(columns[1:], cells, strict=True):
+                    self.line((f"  {column.ljust(width)}  {cell}".rstrip(), ""))
+            return
         widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
         texts = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
         self.raw("\n".join(text.rstrip() for text in texts))
+
+    def _has_room(self, lines: Sequence[Sequence[str]]) -> bool:
+        """Whether a table fits whose last column alone is wrapped, between words."""
+        from rich.cells import cell_len
+
+        *first, last = zip(*lines, strict=True)
+        taken = sum(max(map(cell_len, column)) + _GAP for column in first)
+        longest = max((cell_len(word) for cell in last for word in cell.split()), default=0)
+        return taken + longest <= self._own_console.width
 
 
 class Screen:

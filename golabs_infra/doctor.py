@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from .adoption import Memory, takeover
+from .engines import EngineChoice
 from .errors import Fault, GolabsError
 from .identity import recall_identity
 from .inspection import look_inside
@@ -77,7 +78,7 @@ def _toolchain(run: Run) -> Check:
         plugins = ", ".join(plugin.label for plugin in toolchain.plugins)
         return Check("pulumi", f"{toolchain.cli}; plugins {plugins}")
     problem = GolabsError(f"not found: {toolchain.missing_in_words}", mend="golabs setup")
-    return Check("pulumi", "", problem, advice=run.embedded)
+    return Check("pulumi", "", problem, advice=run.embedded or run.requested is EngineChoice.DIRECT)
 
 
 def _settings(run: Run) -> str:

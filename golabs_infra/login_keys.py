@@ -5,28 +5,40 @@ Faults and passwords in plain text are told to whoever collects them; what a pas
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 from pydantic import SecretStr
 
 from .config_keys import EXAMPLES, nearest, shown
-from .names import LOGINS, PASSWORD_KEYS, USER_KINDS, Login, UserKind, login_name, parse_user_name
+from .names import LOGINS, PASSWORD_KEYS, USER_KINDS, Login, UserKind, login_name, parse_user_name, service_name_problem
 from .password_commands import set_password
 
 Logins = dict[tuple[str, UserKind], tuple[Login, ...]]
 """The open logins of a user that has two, by service and kind: the newest is the last."""
 
+_ALIKE = 0.7
+"""How alike two names are, of 1, where one is taken for the other with a slip in it."""
+
 
 class LoginKeys:
-    """One reading. `fault` is told a key's path, what is wrong there and the mend; `plain` of each password as it stands."""
+    """One reading. `fault` is told a key's path, what is wrong there and the mend; `plain` of each password as it stands.
+
+    `services` are the listed ones, None where it can't be said which. With `lets_go`, entries of a service that was taken
+    out of the list are no faults; `leftovers` has their paths then.
+    """
 
     def __init__(
         self,
         environment: str,
-        services: Collection[str],
+        services: Collection[str] | None,
         fault: Callable[[str, str, str], None],
         plain: Callable[[object, str], None],
+        *,
+        lets_go: bool,
     ) -> None:
+        self.leftovers: list[str] = []
+        self._lets_go = lets_go
         self._environment = environment
         self._services = services
         self._fault = fault
@@ -70,9 +82,13 @@ class LoginKeys:
         if not isinstance(given, dict):
             self._fault(key, "it is not a mapping of services", f"write {EXAMPLES[key]}")
             return
+        if self._services is None:
+            return
         for service, users in given.items():
             path = f"{key}.{service}"
-            if service not in self._services:
+            if self._is_leftover(service, given):
+                self.leftovers.append(path)
+            elif service not in self._services:
                 what = f"there is no service {service!r}{nearest(service, self._services)}"
                 self._fault(path, what, "correct the name, or remove the entry")
             elif not isinstance(users, dict):
@@ -80,6 +96,15 @@ class LoginKeys:
             else:
                 for name, value in users.items():
                     yield f"{path}.{name}", service, name, value
+
+    def _is_leftover(self, service: object, given: Mapping[object, object]) -> bool:
+        """Whether it can be a service that was taken out, and no listed one, without an entry, with a slip in its name."""
+        listed = self._services or ()
+        if not self._lets_go or service in listed or not isinstance(service, str):
+            return False
+        bare = [name for name in listed if name not in given]
+        was_a_service = service_name_problem(service, self._environment) is None
+        return was_a_service and not difflib.get_close_matches(service, bare, n=1, cutoff=_ALIKE)
 
     def _no_such_user(self, path: str, key: object, known: Collection[str]) -> None:
         mend = f"name one of {', '.join(known)}"

@@ -6,7 +6,7 @@ secret) and the mend. What a key may hold stands in `config_keys`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
@@ -25,6 +25,7 @@ from .config_keys import (
     ServiceSettings,
     from_json,
     nearest,
+    nearest_known,
     parse_host,
     service_names,
     shown,
@@ -132,15 +133,24 @@ class _Reader:
         endpoint = self._endpoint(keys, values)
         services = self._services(structured)
         accepted = self._items(structured.get("accepted", []), "accepted", AcceptedFinding)
-        listed = service_names(structured.get("services"))
-        reader = LoginKeys(environment, listed, self.fault, lambda value, path: self._plain_text(value, path, policy))
+        listed = structured.get("services")
+        reader = LoginKeys(
+            environment,
+            service_names(listed) if isinstance(listed, list) else None,
+            self.fault,
+            lambda value, path: self._plain_text(value, path, policy),
+            lets_go=policy is not None and not policy.protects,
+        )
         logins = reader.logins(structured.get("logins", {}))
         passwords = reader.passwords(structured.get("passwords", {}), logins)
+        if reader.leftovers:
+            named = ", ".join(f"{NAMESPACE}{path}" for path in reader.leftovers)
+            self.warnings.append(f"{self.raw.source}: {named}: of no service that is listed; may be removed")
         self._plain_text(values.get(ADMIN_PASSWORD), ADMIN_PASSWORD, policy)
         if foretell and self.faults and policy is not None:
             # Whether a user exists already is not known yet; with faults to mend anyway, say what may follow.
             nameable = {user: password for user, password in passwords.items() if names.parse_user_name(user)}
-            self.faults += password_faults(nameable, environment, policy, existing=())[0]
+            self.faults += password_faults(nameable, environment, policy, lambda *_: False)[0]
         if self.faults or policy is None:
             raise ConfigError(self.faults, where=self.raw.source)
         return Settings(
@@ -252,7 +262,9 @@ class _Reader:
 
     def _services(self, structured: Mapping[str, object]) -> list[ServiceSettings]:
         if "services" not in structured:
-            self.fault("services", "no services are given", "add 'services:' with a line '- billing' below it")
+            # What an unknown key leads to is told by that key's own fault.
+            if all(nearest_known(key, KEYS) != "services" for key in set(self.raw.values) - set(KEYS)):
+                self.fault("services", "no services are given", "add 'services:' with a line '- billing' below it")
             return []
         listed = structured["services"]
         if isinstance(listed, list):
@@ -328,26 +340,27 @@ class _Reader:
 
 
 def password_faults(
-    passwords: Mapping[str, SecretStr], environment: str, policy: Policy, existing: Iterable[str]
+    passwords: Mapping[str, SecretStr], environment: str, policy: Policy, has: Callable[[str, SecretStr], bool]
 ) -> tuple[list[Fault], list[str]]:
-    """What is wrong with the configured passwords: faults for new users, warnings for users that exist already.
+    """What is wrong with the configured passwords: faults for new ones, warnings for those that the users have already.
 
-    A password that came with an adopted user is the one its clients use; it is never a reason to refuse.
+    `has` tells whether a user has a password now; it is asked of bad ones only. Such a one came with an adopted user and
+    is the one its clients use; it is never a reason to refuse.
     """
     faults: list[Fault] = []
     warnings: list[str] = []
-    taken = frozenset(existing)
     for user, password in sorted(passwords.items()):
         parts = names.parse_user_name(user)
         if parts is None:
             raise AssertionError(f"{user!r} was not made by names.user_name")
         path = f"passwords.{parts.service}.{parts.key}"
-        for problem in password_problems(password.get_secret_value(), parts.service, policy):
-            if user in taken:
-                warnings.append(f"{NAMESPACE}{path}: the password {problem}; it is kept, as {user} exists already")
-            else:
-                mend = f"{set_password(environment, path)}; or remove it and have one generated"
-                faults.append(Fault(f"{NAMESPACE}{path}", f"the password {problem}", mend))
+        problems = password_problems(password.get_secret_value(), parts.service, policy)
+        if problems and has(user, password):
+            end = f"it is kept, as {user} has it already"
+            warnings += [f"{NAMESPACE}{path}: the password {problem}; {end}" for problem in problems]
+        else:
+            mend = f"{set_password(environment, path)}; or remove it and have one generated"
+            faults += [Fault(f"{NAMESPACE}{path}", f"the password {problem}", mend) for problem in problems]
     return faults, warnings
 
 

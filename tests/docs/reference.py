@@ -123,7 +123,7 @@ def _default(parameter: Any) -> str:
 def _configuration() -> Iterator[str]:
     yield from ("# Configuration", "", _WRITTEN, "")
     yield "Keys of the namespace `golabs-infra` in `Pulumi.<env>.yaml`. Unknown keys are errors, with the nearest known one; all"
-    yield "faults of a file are reported at once, each with its line and a mend, and nothing is done."
+    yield "faults of a file are reported at once, each with its key and a mend, and nothing is done."
     yield ""
     server = {str(field.alias): field for field in ServerKeys.model_fields.values()}
     yield from ("| key | what it holds | default | example |", "| --- | --- | --- | --- |")

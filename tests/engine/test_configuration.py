@@ -116,3 +116,16 @@ def test_a_missing_passphrase_or_backend_is_told_with_what_to_export(missing: st
     checkout = replace(checkout, own={name: value for name, value in checkout.own.items() if name != variable})
     refused = checkout.golabs("env", "dev", fails=True)
     assert f"export {variable}=" in refused.text, refused
+
+
+def test_a_service_of_the_shipped_tst_is_taken_out_by_its_line_and_its_passwords_may_stay(
+    checkout: Checkout, server: Endpoint
+) -> None:
+    checkout.init("tst")
+    checkout.point_at("tst", server)
+    checkout.up("tst")
+    checkout.set_keys("tst", services=["billing", "catalog"])
+    told = checkout.up("tst")
+    assert "golabs-infra:passwords.order: of no service that is listed; may be removed" in told.text, told
+    assert sorted(checkout.connections("tst")) == ["billing", "catalog"]
+    checkout.unchanged("tst", "--refresh")

@@ -107,6 +107,25 @@ def test_a_weak_new_password_is_refused_before_anything(server: Endpoint, projec
     assert not tools.database_exists(server, "go-labs-prd")
 
 
+@pytest.mark.parametrize("environment", ["tst", "dev", "prd"])
+def test_a_weak_password_for_a_user_that_has_another_is_refused_before_anything(
+    server: Endpoint, project: Project, environment: str
+) -> None:
+    engine(project, server, environment).up()
+    before = verifiers(server)
+    weak = {"billing": {"app": "short"}}
+    for run in (engine(project, server, environment, passwords=weak) for _ in range(2)):
+        with pytest.raises(ConfigError, match=r"passwords\.billing\.app: the password has 5 characters"):
+            run.up()
+    assert verifiers(server) == before
+    user = tools.user("billing", "app", environment)
+    tools.as_superuser(server, f"ALTER ROLE {user} PASSWORD 'short'")
+    outcome = engine(project, server, environment, passwords=weak).up()
+    assert [each for each in outcome.warnings if f"it is kept, as {user} has it already" in each]
+    assert outcome.changes == ()
+    assert tools.can_log_in(project, environment=environment)
+
+
 # ---- none is ever seen in clear
 
 

@@ -87,7 +87,7 @@ def test_existing_users_are_adopted_with_the_configured_password_and_keep_it(
 ) -> None:
     stored = verifiers(server)
     outcome = engine(project, server, existing, passwords=RIGHT).up()
-    assert any("exists already" in warning for warning in outcome.warnings)
+    assert any("has it already" in warning for warning in outcome.warnings)
     assert engine(project, server, existing, passwords=RIGHT).up().changes == ()
     after = verifiers(server)
     assert {user: after[user] for user in stored} == stored

@@ -57,7 +57,7 @@ def tables(seen: Seen) -> list[tuple[str, ...]]:
 
 def steps(lines: Iterable[str]) -> list[str]:
     """What was done, as it was told."""
-    found = [line for line in lines if line.startswith("  ") and "mend:" not in line]
+    found = [line for line in lines if re.match(r"  (?!.*mend:|(migration|app) user |connection file )", line)]
     assert len(found) > len(MANY)
     return found
 
@@ -100,6 +100,20 @@ def test_verify_counts_the_users_that_it_has_tried(many: Project) -> None:
     assert seen.ever("users tried: ")
     assert not any("users tried" in line for line in seen.lines)
     assert not seen.cursor_was_hidden
+
+
+def test_the_summary_at_80_columns_has_every_name_and_path_whole(server: Endpoint, project: Project) -> None:
+    write_stack(project, "tst", server, services=["billing", "catalog"])
+    seen = at_a_terminal(project, "up", "tst", "--engine", "direct")
+    assert seen.code == 0
+    shown = [line.strip() for line in seen.lines]
+    for service in ("billing", "catalog"):
+        begin = shown.index(service, shown.index("billing", len(shown) - 9))
+        assert shown[begin + 1 : begin + 4] == [
+            f"migration user   {service}_migration_tst_user",
+            f"app user         {service}_app_tst_user",
+            f"connection file  output/tst/{service}-connections.yaml",
+        ]
 
 
 def test_an_error_comes_after_the_table(many: Project, server: Endpoint) -> None:

@@ -125,6 +125,21 @@ def test_a_weak_password_that_came_with_a_user_is_kept_with_a_warning(engine: Fa
     assert "it's weak" not in str(run.logged)
 
 
+@pytest.mark.parametrize("environment", ["tst", "dev", "prd"])
+def test_a_weak_password_for_a_managed_user_that_has_another_is_refused(
+    engine: FakeEngine, server: Endpoint, monkeypatch: pytest.MonkeyPatch, environment: str
+) -> None:
+    confirm(monkeypatch, environment)
+    user = APP.format(environment)
+    create_user(server, user, KEPT_PASSWORD)
+    configure(engine, server, passwords={"billing": {"app": "short"}})
+    engine.state = state_of(environment, users=[user], passwords={user: KEPT_PASSWORD})
+    assert "passwords.billing.app: the password has 5 characters" in refused(engine, environment)
+    with connect_admin(server) as admin:
+        admin.execute(sql.SQL("ALTER ROLE {} PASSWORD 'short'").format(sql.Identifier(user)))
+    assert [text for text in up(engine, environment).warnings if f"it is kept, as {user} has it already" in text]
+
+
 def test_an_admin_who_is_no_superuser_proves_a_password_by_logging_in(engine: FakeEngine, server: Endpoint) -> None:
     with connect_admin(server) as admin:
         admin.execute(

@@ -35,10 +35,10 @@ def test_all_faults_of_a_config_are_told_at_once(
         port="70000",
         sslmode="require",
         services=["billing", "billing", {"name": "catalog", "statementTimeout": "soon"}],
-        passwords={"billing": {"app": "Canary2 is no password"}, "order": {"app": CONFIGURED_PASSWORD}},
+        passwords={"billing": {"app": "Canary2 is no password"}, "catalogs": {"app": CONFIGURED_PASSWORD}},
     )
     message = refused(engine, environment)
-    for told in ("port", "sslmode", "sslMode", "services[1]", "services[2].statementTimeout", "passwords.order"):
+    for told in ("port", "sslmode", "sslMode", "services[1]", "services[2].statementTimeout", "passwords.catalogs"):
         assert told in message
     assert message.count("mend:") >= 5
     assert engine.last.invoked == []
@@ -291,6 +291,16 @@ def test_a_removed_service_is_refused_in_guarded_environments(
     message = refused(engine, environment, in_preview=in_preview)
     assert "order" in message
     assert f"golabs retire {environment} order" in message
+
+
+@pytest.mark.parametrize("environment", ["tst", "dev"])
+def test_passwords_that_a_removed_service_has_left_are_warned_about_where_it_may_go(
+    engine: FakeEngine, server: Endpoint, environment: str
+) -> None:
+    left = {"order": {"migration": CONFIGURED_PASSWORD, "app": CONFIGURED_PASSWORD}}
+    configure(engine, server, services=["billing"], passwords=left)
+    told = [text for text in up(engine, environment).warnings if "golabs-infra:passwords.order" in text]
+    assert [text.endswith("of no service that is listed; may be removed") for text in told] == [True]
 
 
 def test_a_removed_service_is_warned_about_where_it_is_kept(engine: FakeEngine, server: Endpoint) -> None:

@@ -191,6 +191,23 @@ def test_an_adopted_users_bad_password_is_a_warning_beside_those_of_the_configur
     assert clear(decision.passwords.values()) == [(Origin.GENERATED, None), (Origin.CONFIGURED, "old one")]
 
 
+@pytest.mark.parametrize("environment", ["tst", "dev", "prd"])
+def test_a_bad_password_is_refused_where_it_is_not_the_one_that_a_user_of_ours_has(environment: str) -> None:
+    settings = settings_of(environment, **configured(app="weak"))
+    memory, cluster = remembered(settings, OTHER), existing(settings)
+    with pytest.raises(ConfigError, match=r"passwords\.billing\.app: the password has 4 characters"):
+        decide(settings, ENDPOINT, cluster, memory, knowing(app=OTHER))
+    (told,) = decide(settings, ENDPOINT, cluster, memory, knowing(app="weak", migration=OTHER)).warnings
+    assert told.endswith(f"it is kept, as billing_app_{environment}_user has it already")
+
+
+@pytest.mark.parametrize("environment", ["dev", "prd"])
+def test_a_bad_password_that_an_adopted_user_does_not_have_is_told_as_the_wrong_one(environment: str) -> None:
+    settings = settings_of(environment, **configured(app="weak", migration=STRONG))
+    with pytest.raises(AdoptionError, match="the configured password is not the one that it has"):
+        decide(settings, ENDPOINT, existing(settings), Memory(), knowing(app=OTHER, migration=STRONG))
+
+
 # ---- everything together
 
 

@@ -101,6 +101,27 @@ def test_no_name_of_a_server_does_anything_on_a_terminal(
     assert text.count(SHOWN) == 9
 
 
+ROWS = [
+    ("billing", "billing_migration_tst_user", "billing_app_tst_user", "output/tst/billing-connections.yaml"),
+    ("a_service_with_a_name", "a_service_with_a_name_migration_tst_user", "x", "what is told of it, in several words"),
+]
+
+
+@pytest.mark.parametrize("width", [20, 60, 80, 100, 121, 122, 130, 200])
+def test_no_name_of_a_table_is_cut_or_broken_however_narrow_the_terminal_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(width))
+    Screen().table(("service and schema", "migration user", "app user", "connection file"), ROWS)
+    shown = capsys.readouterr().out
+    for word in (word for row in ROWS for cell in row for word in cell.split()):
+        assert word in shown
+    assert "…" not in shown
+    assert ("  migration user   billing_migration_tst_user\n" in shown) == (width < 122)
+
+
 def test_programs_get_every_character(capsys: pytest.CaptureFixture[str]) -> None:
     name = HOSTILE.removesuffix("\udc80")
     screen = Screen(as_json=True)

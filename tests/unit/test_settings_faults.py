@@ -152,6 +152,13 @@ def test_an_unknown_key_is_told_with_the_nearest_known_one(key: str, nearest: st
     )
 
 
+@pytest.mark.parametrize("environment", ["tst", "prd"])
+def test_a_misspelled_list_of_services_is_one_fault_and_no_reason_to_remove_a_password(environment: str) -> None:
+    given = {"billing": {"app": secret(STRONG)}, "order": {"app": secret(STRONG)}}
+    values = on_host(services=None, servises=["billing", "order"], passwords=given, logins={"order": {"app": ["twin"]}})
+    assert only_fault(environment, **values).startswith("servises: unknown key; the nearest known one is 'services'")
+
+
 def test_an_unknown_key_that_is_like_none_is_told_with_all() -> None:
     assert only_fault("dev", **on_host(zzz="x")) == f"zzz: unknown key | use one of {', '.join(sorted(CONTRACT))}"
 

@@ -30,6 +30,39 @@ def test_a_password_of_no_service_is_told_with_the_nearest() -> None:
     )
 
 
+ENTRY = {"app": secret(STRONG)}
+
+
+@pytest.mark.parametrize("environment", ["tst", "dev"])
+def test_entries_of_a_service_that_was_taken_out_are_a_warning_where_services_may_go(environment: str) -> None:
+    left = {"passwords": {"billing": ENTRY, "shipping": ENTRY}, "logins": {"shipping": {"app": ["twin"]}}}
+    settings = make_settings(environment, **on_host(services=["billing", "order"], **left))
+    assert settings.warnings == (
+        f"Pulumi.{environment}.yaml: golabs-infra:logins.shipping, golabs-infra:passwords.shipping: of no service that "
+        "is listed; may be removed",
+    )
+    assert list(settings.passwords) == [f"billing_app_{environment}_user"]
+    assert settings.logins == {}
+
+
+@pytest.mark.parametrize("environment", ["qua", "prd"])
+def test_entries_of_a_service_that_was_taken_out_are_a_fault_where_none_may_go(environment: str) -> None:
+    assert only_fault(environment, **on_host(passwords={"billing": ENTRY, "shipping": ENTRY})).startswith(
+        "passwords.shipping: there is no service 'shipping'"
+    )
+
+
+@pytest.mark.parametrize("name", ["order", "oredrs", "Orders", "oders"])
+def test_an_entry_whose_name_is_a_slip_of_a_service_without_one_is_a_fault(name: str) -> None:
+    values = {"services": ["billing", "orders"], "passwords": {"billing": ENTRY, name: ENTRY}}
+    assert only_fault("tst", **values).startswith(f"passwords.{name}: there is no service '{name}'; the nearest known")
+    values["passwords"] = {"orders": ENTRY, name: ENTRY}
+    if name.islower():
+        assert len(make_settings("tst", **values).warnings) == 1
+    else:
+        assert only_fault("tst", **values), "it can't have been a service"
+
+
 def test_a_password_of_a_service_with_a_fault_has_none_itself() -> None:
     values = {
         "services": [{"name": "billing", "connectionLimit": 0}],
@@ -118,7 +151,7 @@ OWN = "or remove it and have one generated"
 
 def test_a_new_password_must_keep_to_the_rules_of_its_environment() -> None:
     given = {"billing_app_dev_user": secret("a b"), "billing_migration_dev_user": secret(STRONG)}
-    faults, warnings = password_faults(given, "dev", KEEP, existing=())
+    faults, warnings = password_faults(given, "dev", KEEP, lambda *_: False)
     assert [(fault.where, fault.what, fault.mend) for fault in faults] == [
         (
             "golabs-infra:passwords.billing.app",
@@ -149,15 +182,15 @@ def test_a_password_too_weak_alone_waits_for_a_look_at_the_server() -> None:
     assert list(settings.passwords) == ["billing_app_prd_user"]
 
 
-def test_an_adopted_users_bad_password_is_a_warning() -> None:
+def test_a_bad_password_that_a_user_has_already_is_a_warning() -> None:
     given = {"billing_app_prd_user": secret("a b"), "order_app_prd_user": secret("c d")}
-    faults, warnings = password_faults(given, "prd", GUARDED, existing=["billing_app_prd_user"])
+    faults, warnings = password_faults(given, "prd", GUARDED, lambda user, _: user == "billing_app_prd_user")
     assert {fault.where for fault in faults} == {"golabs-infra:passwords.order.app"}
     assert warnings == [
         "golabs-infra:passwords.billing.app: the password has characters other than letters, digits and _ . - (or "
-        "starts with one of these three); it is kept, as billing_app_prd_user exists already",
+        "starts with one of these three); it is kept, as billing_app_prd_user has it already",
         "golabs-infra:passwords.billing.app: the password has 3 characters; the policy guarded asks for 16; it is "
-        "kept, as billing_app_prd_user exists already",
+        "kept, as billing_app_prd_user has it already",
     ]
 
 
@@ -235,7 +268,7 @@ def test_no_message_and_no_repr_holds_a_secret_wherever_it_stands(environment: s
 def password_warnings(settings: Settings) -> list[str]:
     """All that can be said of the passwords, of new users and of old ones."""
     every = (settings.passwords, settings.environment, settings.policy)
-    return [*map(str, password_faults(*every, existing=())[0]), *password_faults(*every, existing=settings.users)[1]]
+    return [*map(str, password_faults(*every, lambda *_: False)[0]), *password_faults(*every, lambda *_: True)[1]]
 
 
 def test_the_canary_would_be_found() -> None:
