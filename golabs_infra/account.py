@@ -29,6 +29,7 @@ from .names import USER_KINDS
 from .plan import service_of
 from .policy import CONFIRMATION_VARIABLE, Policy
 from .progress import Board
+from .remembering import records_to_leave
 from .runs import Run
 from .script import change_script
 from .wording import describe
@@ -236,7 +237,7 @@ class Account:
             return
         if run.policy.forgets:
             # The state holds the only copy of generated passwords; the files must have them before it forgets.
-            if records := run.pulumi.exported():
+            if records := records_to_leave(run):
                 self._files = connections.write_files(run.project, run.environment, records, warn=self._warn)
             self._warn(f"{run.database} and its users are left in place; the connection files keep their passwords")
         else:

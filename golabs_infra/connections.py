@@ -30,7 +30,7 @@ from .files import remove_leftovers, remove_private
 from .formats import files_of, forms_among, needs_certificates, render
 from .formats_login import ExportFormat
 from .model import Desired, ServiceModel
-from .names import USER_KINDS, UserKind
+from .names import USER_KINDS, UserKind, parse_user_name
 from .project import Project
 
 Record = dict[str, Any]
@@ -259,7 +259,7 @@ def _why(error: Exception) -> str:
 
 
 def keeping(records: Iterable[Record], known: Mapping[str, Iterable[SecretStr]]) -> list[Record]:
-    """Records with whatever else is known of the logins in them: of two passwords that files, state and configuration tell,
+    """Records with whatever else is known of their users' logins: of two passwords that files, state and configuration tell,
     only the server knows which one is good, and what is written without asking it must not lose that one."""
     return [_keeping(record, known) for record in records]
 
@@ -269,11 +269,17 @@ def _keeping(record: Record, known: Mapping[str, Iterable[SecretStr]]) -> Record
     for kind in USER_KINDS:
         user = record["users"][kind]
         logins = [(each["username"], each["password"]) for each in (user, *user.get("others", ()))]
-        for name in dict.fromkeys(name for name, _ in logins):
+        others = (name for name in known if _is_of(name, record["service"], kind))
+        for name in dict.fromkeys([*(name for name, _ in logins), *others]):
             for password in known.get(name, ()):
                 if (name, password.get_secret_value()) not in logins:
                     result = with_other(result, kind, name, password.get_secret_value())
     return result
+
+
+def _is_of(user: str, service: str, kind: UserKind) -> bool:
+    parts = parse_user_name(user)
+    return parts is not None and (parts.service, parts.kind) == (service, kind)
 
 
 def known_passwords(records: Iterable[Record]) -> dict[str, SecretStr]:

@@ -221,7 +221,8 @@ class DirectEngine:
             )
         clear = {user: known[user].get_secret_value() for user in users}
         records = connections.build_records(self.desired, self.endpoint, clear)
-        records = connections.keeping(records, connections.candidates(written))
+        others = {user: passwords for user, passwords in connections.candidates(written).items() if user in users}
+        records = connections.keeping(records, others)
         return connections.export_files(self.project, environment, records, form, warn=warn)
 
     def destroy(self, progress: Progress = unheard) -> Applied:

@@ -1,6 +1,6 @@
 """What earlier runs of either engine have left of an environment's logins: in connection files, in the stack's state.
 
-For commands that change logins by themselves; what an engine makes of its own memory at an `up` is told in `adoption`.
+For commands that change logins by themselves, or forget them; what an engine makes of its own memory at an `up` is told in `adoption`.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from pydantic import SecretStr
 
@@ -19,6 +20,8 @@ from .errors import ApplyError, GolabsError
 from .guarding import check_logins
 from .identity import note_identity, recall_identity
 from .inspection import Cluster
+from .login_changes import LoginChanger
+from .model import expand
 from .project import Project
 from .recollection import recall_passwords
 from .runs import Run
@@ -75,6 +78,35 @@ def check_up_to_date(run: Run, remembered: Remembered, cluster: Cluster) -> None
             where=run.endpoint.address,
             mend=f"golabs up {run.environment}",
         )
+
+
+def records_to_leave(run: Run) -> list[connections.Record]:
+    """The connection records of an environment that is about to be forgotten, as the only memory of its passwords.
+
+    They have the passwords that the server takes. Where it can't be asked, or takes none, they stay as they are, with all
+    beside them that may be good. Raises GolabsError where files or state can't be read.
+    """
+    remembered, settings = remember(run), run.settings
+    known: dict[str, list[SecretStr]] = {}
+    for user in settings.users_with_passwords:
+        configured = [settings.passwords[user]] if user in settings.passwords else []
+        known[user] = [*configured, *remembered.candidates.get(user, ())]
+    records = {record["service"]: record for record in connections.keeping(remembered.records.values(), known)}
+    with suppress(GolabsError):
+        changer = LoginChanger(settings, run.endpoint)
+        cluster = changer.look()
+        if remembered.system_identifier in (None, cluster.system_identifier):
+            proven = changer.proven(cluster, known)
+            clear = {user: password.get_secret_value() for user, password in proven.items()}
+            desired = expand(settings)
+            whole = [
+                service
+                for service in desired.services
+                if service.name in records and clear.keys() >= {*chain.from_iterable(service.open_logins.values())}
+            ]
+            built = connections.build_records(replace(desired, services=tuple(whole)), run.endpoint, clear)
+            records |= {record["service"]: record for record in built}
+    return list(records.values())
 
 
 def note_users(run: Run, users: frozenset[str]) -> None:

@@ -139,14 +139,15 @@ class Run:
         return PulumiEngine(self.project, self.environment, self.toolchain, self.environ, disposable=self.policy.drops)
 
     def exported_records(self) -> list[connections.Record]:
-        """The connection records of the stack's state, with passwords that the configuration or the files have for the same
-        logins beside them: after a run that was killed one of those may be the good one."""
+        """The connection records of the stack's state, with what the configuration and the files have for open logins of the
+        same users beside it: after a run that was killed one of those may be the good one."""
         records = self.pulumi.records()
+        opened = self.settings.users_with_passwords
         with suppress(GolabsError):  # a file that can't be read is what it is written anew for
             written = connections.candidates(connections.read_records(self.project, self.environment))
-            records = connections.keeping(records, written)
-        configured = {user: (password,) for user, password in self.settings.passwords.items()}
-        return connections.keeping(records, configured)
+            records = connections.keeping(records, {user: written[user] for user in opened if user in written})
+        configured = self.settings.passwords
+        return connections.keeping(records, {user: (configured[user],) for user in opened if user in configured})
 
     def start_server(self) -> ServerStatus | None:
         """Starts the embedded server if the stack lives there and it does not run; gives its status then."""

@@ -83,8 +83,8 @@ ORDER = [
     *("engine_events", "pulumi_command", "components.*", "components", "program"),
     *("toolchain", "engines", "stacks", "installer"),
     *("progress", "live_table"),
-    *("runs", "doctor", "console", "account", "retiring", "legacy_layout", "importing", "proving"),
-    *("remembering", "storing", "rotating"),
+    *("runs", "remembering", "doctor", "console", "account", "retiring", "legacy_layout", "importing", "proving"),
+    *("storing", "rotating"),
     *("cli_completion", "cli_examples", "cli_options"),
     *("cli_server", "cli_proofs", "cli_rotation", "cli_credentials", "cli", "__main__"),
 ]

@@ -6,16 +6,19 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from pydantic import SecretStr
 
 from golabs_infra.connections import (
     build_records,
+    candidates,
     jdbc_url,
+    keeping,
     libpq_url,
     render_yaml,
 )
 
 from .catalogs import make_desired
-from .connection_records import APP, MIGRATION, ODD, endpoint, records_of
+from .connection_records import APP, MIGRATION, ODD, PASSWORD, endpoint, records_of
 
 # ---- the record
 
@@ -71,6 +74,24 @@ def test_the_root_certificate_is_in_a_record_and_its_file_where_it_is_configured
         "schema: billing",
     ]
     assert "admin.pem" not in render_yaml(record)  # the admin's own certificate is nobody else's business
+
+
+def test_what_else_is_known_of_a_users_logins_is_kept_beside_them_and_nothing_of_other_users() -> None:
+    twin = APP.replace("_user", "_twin")
+    known = {
+        APP: [SecretStr(PASSWORD), SecretStr("newer")],
+        twin: [SecretStr("its own")],
+        "order_app_tst_user": [SecretStr("another's")],
+        "somebody": [SecretStr("nobody's")],
+    }
+    (record,) = keeping(records_of("billing"), known)
+    assert candidates([record]) == {
+        MIGRATION: (SecretStr(PASSWORD),),
+        APP: (SecretStr(PASSWORD), SecretStr("newer")),
+        twin: (SecretStr("its own"),),
+    }
+    assert record["users"]["app"]["username"] == APP
+    assert keeping([record], known) == [record]
 
 
 def test_a_record_holds_nothing_of_the_admin() -> None:
