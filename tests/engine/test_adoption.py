@@ -99,3 +99,21 @@ def _make_by_hand(server: Endpoint, environment: str) -> None:
         f"GRANT ALL ON ALL TABLES IN SCHEMA billing TO {app}",
         database=database,
     )
+
+
+def test_every_command_that_removes_a_forms_files_says_so(checkout: Checkout, server: Endpoint) -> None:
+    """A password that was adopted, and that JDBC's files can't hold; those that are there are of before it was."""
+    odd = "${HOME}-of-2019.password"
+    execute(server, f"CREATE ROLE billing_app_dev_user LOGIN PASSWORD '{odd}'")
+    checkout.services("dev", "billing")
+    checkout.init("dev")
+    checkout.point_at("dev", server)
+    checkout.set_keys("dev", passwords={"billing": {"app": checkout.secure("dev", odd)}})
+    checkout.up("dev")
+    stale = checkout.project.output_folder("dev") / "billing-app.properties"
+    for command in ("up", "export", "destroy"):
+        stale.write_text("password=old\n")
+        ran = checkout.golabs(command, "dev")
+        assert not stale.exists(), ran
+        assert ran.text.count("the files of the form jdbc are removed, rather than left with old passwords: ") == 1, ran
+    assert passwords(checkout.connections("dev"))["billing_app_dev_user"] == odd
