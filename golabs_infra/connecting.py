@@ -170,6 +170,7 @@ def _open(endpoint: Endpoint, database: str, user: str, password: SecretStr) -> 
         sslcertmode="allow" if is_admin else "disable",  # not that of ~/.postgresql either, which services don't have
         connect_timeout=CONNECT_TIMEOUT_S,
         application_name=APPLICATION,
+        client_encoding="UTF8",  # else names come as bytes where the database has no encoding (SQL_ASCII)
         autocommit=True,
     )
 

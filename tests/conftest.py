@@ -18,6 +18,7 @@ from golabs_infra.toolchain import find_toolchain
 from .browser.chromium import chromium_version
 from .faults import ledger
 from .matrix.summary import summarize
+from .sql_ascii import sql_ascii  # noqa: F401 - a fixture
 from .standby import standby  # noqa: F401 - a fixture
 from .strategies import USUAL_EXAMPLES
 from .support import REPOSITORY, home_in_memory, make_project, running_server, wipe
