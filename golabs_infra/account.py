@@ -20,27 +20,40 @@ from .changes import Change, GrantPrivileges, RevokePrivileges
 from .console import Screen
 from .direct import Applied
 from .engine_events import EngineReport, Notice, Step
-from .errors import ApplyError, EngineError, PolicyError
+from .errors import ApplyError, EngineError, GolabsError, PolicyError
 from .forgetting import forget_environment
 from .guarding import check_losses
 from .identity import forget_identity
 from .login_changes import LoginChanger
 from .names import USER_KINDS
 from .plan import service_of
-from .policy import CONFIRMATION_VARIABLE, Policy
+from .policy import CONFIRMATION_VARIABLE, Policy, wrong_confirmation
 from .progress import Board
 from .runs import Run
 from .script import change_script
 from .wording import describe
 
+INTERRUPTION = "interrupted; what was done stays, and the next run picks up from there"
+UNBEGUN = "interrupted; nothing was changed"
+
 
 def typed(screen: Screen, policy: Policy, expected: str, question: str, command: str) -> None:
     """Goes on where exactly what is expected is typed. Raises PolicyError; nothing was changed then."""
-    if screen.ask(question) != expected:
+    answer = screen.ask(question)
+    if answer is None:
+        wrong = wrong_confirmation(os.environ, expected) if policy.protects else ""
+        raise PolicyError(
+            f"it wants a confirmation, and nobody is there to be asked{wrong}; nothing was changed",
+            where=f"golabs {command}",
+            mend=f"{CONFIRMATION_VARIABLE}={expected} golabs {command}"
+            if policy.protects
+            else f"golabs {command} --yes",
+        )
+    if answer != expected:
         raise PolicyError(
             "not confirmed; nothing was changed",
             where=f"golabs {command}",
-            mend="run it again and type exactly what is asked for" + ("" if policy.protects else ", or use --yes"),
+            mend=f"run it again and type {expected}" + ("" if policy.protects else ", or use --yes"),
         )
 
 
@@ -49,7 +62,7 @@ def confirmed_by_variable(run: Run, command: str, *, yes: bool) -> bool:
     confirmed = os.environ.get(CONFIRMATION_VARIABLE) == run.database
     if yes and not confirmed:
         raise PolicyError(
-            "--yes does not confirm a guarded environment; nothing was changed",
+            f"--yes does not confirm a guarded environment{wrong_confirmation(os.environ, run.database)}; nothing was changed",
             where=run.environment,
             mend=f"{CONFIRMATION_VARIABLE}={run.database} golabs {command}",
         )
@@ -62,6 +75,8 @@ def settle(run: Run, screen: Screen, command: str, show: Callable[[], None], *, 
         screen.line(f"confirmed by {CONFIRMATION_VARIABLE}={run.database}")
         return
     show()
+    if wrong := wrong_confirmation(os.environ, run.database):
+        screen.warning(wrong.removeprefix(", and "))
     typed(screen, run.policy, run.database, f"type the database's name, {run.database}, to go on:", command)
 
 
@@ -97,6 +112,15 @@ class Account:
     def began(self) -> bool:
         """Whether any change was begun, or was shown by the last preview."""
         return bool(self._changes)
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Says what an interruption has left: nothing was changed where none was begun. Raises GolabsError."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            left = INTERRUPTION if self.began and self._verb != "to change" else UNBEGUN
+            raise GolabsError(left) from None
 
     def go_on_with(self, run: Run) -> None:
         """The same environment, after its file was changed."""

@@ -8,13 +8,17 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import signal
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from .account import Account
+from .account import INTERRUPTION, UNBEGUN, Account
 from .cli_completion import services
 from .cli_credentials import ANY_ARGUMENTS, set_password
 from .cli_examples import epilog
@@ -24,18 +28,20 @@ from .cli_rotation import rotate
 from .cli_server import server_app
 from .console import Screen
 from .engines import EngineChoice
-from .errors import EngineError, GolabsError, UsageError
+from .errors import TRACEBACK_VARIABLE, DefectError, EngineError, GolabsError, RunInterruptedError, UsageError
 from .formats_login import ExportFormat
 from .guarding import check_destroy, check_reset
+from .interrupting import noted
 from .runs import Run
 from .script import environment_script
 
 if TYPE_CHECKING:
     from .stacks import PulumiEngine
 
-INTERRUPTION = "interrupted; what was done stays, and the next run picks up from there"
 _INTERRUPTED = 130
 """What typer gives back after Ctrl-C."""
+_SAYS_ITSELF = frozenset({"doctor", "preview", "up", "destroy", "reset", "verify", "drift", "sql"})
+"""Commands that change nothing, or say by themselves what an interruption has left as soon as they have begun to."""
 
 app = typer.Typer(
     name="golabs",
@@ -160,10 +166,11 @@ def up(
 ) -> None:
     """Create what is missing, converge what differs, write the connection files."""
     account = _begin(context, environment, engine, as_json)
-    account.start_server()
-    account.confirm_up(yes)
-    account.up()
-    account.finish()
+    with account.interruptible():
+        account.start_server()
+        account.confirm_up(yes)
+        account.up()
+        account.finish()
 
 
 @app.command(epilog=epilog("destroy"))
@@ -177,10 +184,11 @@ def destroy(
     """Drop what the environment's policy lets go: everything (disposable), nothing (keep), or refuse (guarded)."""
     check_destroy(invocation(context).run(environment, engine).policy, environment)
     account = _begin(context, environment, engine, as_json)
-    account.confirm_destroy(yes)
-    account.start_server()
-    account.destroy()
-    account.finish()
+    with account.interruptible():
+        account.confirm_destroy(yes)
+        account.start_server()
+        account.destroy()
+        account.finish()
 
 
 @app.command(epilog=epilog("reset"))
@@ -191,10 +199,11 @@ def reset(context: typer.Context, environment: Environment, yes: Yes = False, as
     account = Account(
         run, Screen(as_json), "a reset takes no other; users, passwords and Pulumi's state stay as they are"
     )
-    account.confirm_reset(yes)
-    account.start_server()
-    account.reset()
-    account.finish()
+    with account.interruptible():
+        account.confirm_reset(yes)
+        account.start_server()
+        account.reset()
+        account.finish()
 
 
 @app.command(epilog=epilog("retire"))
@@ -292,9 +301,27 @@ def _begin(context: typer.Context, environment: str, engine: EngineChoice, as_js
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The `golabs` command. Exits; every error is one readable message."""
+    """The `golabs` command. Exits, by the signal where one has interrupted it; every error is one readable message."""
     logging.getLogger("psycopg").addHandler(logging.NullHandler())  # its remarks on lost connections, which we tell
-    sys.exit(_exit_code(sys.argv[1:] if arguments is None else arguments))
+    with noted() as came:
+        try:
+            code = _exit_code(sys.argv[1:] if arguments is None else arguments, came)
+        except KeyboardInterrupt:  # once more, while the first one is told
+            code = EXIT_FAILED
+    if code and came:
+        _end_by(came[0])
+    sys.exit(code)
+
+
+def _end_by(number: int) -> NoReturn:
+    """Ends the process by a signal, as one that does not handle it, so that a shell's loop or `make` ends as well."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with suppress(OSError, ValueError):
+                stream.flush()
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+    sys.exit(128 + number)  # of a signal that this thread is spared
 
 
 def _commands(arguments: list[str]) -> list[str]:
@@ -303,7 +330,15 @@ def _commands(arguments: list[str]) -> list[str]:
     return [f"{arguments[0]} "] if arguments and arguments[0] in {*known, "server"} else []
 
 
-def _exit_code(arguments: list[str]) -> int:
+def _interruption(arguments: list[str]) -> str:
+    """What an interruption has left that no command has told of."""
+    known = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    meant = next((word for word in arguments if word in {*known, "server"}), "")
+    return UNBEGUN if meant in ("", *_SAYS_ITSELF) and "--repair" not in arguments else INTERRUPTION
+
+
+def _exit_code(arguments: list[str], came: list[int]) -> int:
+    """Runs the command and tells of its error. A signal that another process was interrupted by goes to those that `came`."""
     screen = Screen()
     if not arguments:
         app(args=["--help"], standalone_mode=False)
@@ -317,6 +352,7 @@ def _exit_code(arguments: list[str]) -> int:
     except GolabsError as error:
         code = EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
         screen.error(str(error))
+        came += [each.number for each in _chain(error) if isinstance(each, RunInterruptedError)]
     except typer.TyperException as error:
         code = EXIT_USAGE
         screen.error(f"{error.format_message()}\n  mend: golabs {' '.join(_commands(arguments))}--help")
@@ -324,5 +360,16 @@ def _exit_code(arguments: list[str]) -> int:
         what = f"{error.filename or 'standard output'}: {error.strerror}"
         screen.error(f"{what}\n  mend: free space or mend permissions there, and run this again")
     except (typer.Abort, KeyboardInterrupt):
-        screen.error(INTERRUPTION)
+        screen.error(_interruption(arguments))
+    except Exception as error:
+        if os.environ.get(TRACEBACK_VARIABLE):
+            traceback.print_exc()
+        screen.error(str(DefectError(error)))
     return code
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that it was made of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

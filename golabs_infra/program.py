@@ -26,14 +26,23 @@ from .components import Database, DatabaseArgs, ServiceSchema, ServiceSchemaArgs
 from .config_keys import STRUCTURED_KEYS, from_json
 from .direct import DirectEngine
 from .endpoint import Endpoint
-from .errors import AdoptionError, EngineError, Fault, GolabsError, IdentityError, PolicyError
+from .errors import (
+    TRACEBACK_VARIABLE,
+    AdoptionError,
+    DefectError,
+    EngineError,
+    Fault,
+    GolabsError,
+    IdentityError,
+    PolicyError,
+)
 from .identity import note_identity
 from .inspection import Cluster, PasswordProver, look_at, look_inside
 from .model import PUBLIC_SCHEMA, Desired, expand
 from .names import Login, UserKind, login_name, parse_user_name, rebuilt_name
 from .passwords import generate
 from .pending import forget_pending
-from .policy import CONFIRMATION_VARIABLE
+from .policy import CONFIRMATION_VARIABLE, wrong_confirmation
 from .project import Project
 from .pulumi_command import DRIVEN_VARIABLE
 from .script import write_scripts
@@ -64,6 +73,12 @@ def run() -> None:
         _run(Project(Path(pulumi.get_root_directory() or os.getcwd()).resolve()))
     except GolabsError as error:
         raise pulumi.RunError(str(error)) from None
+    except pulumi.RunError:
+        raise
+    except Exception as error:
+        if os.environ.get(TRACEBACK_VARIABLE):
+            raise
+        raise pulumi.RunError(str(DefectError(error))) from None
 
 
 def _unheard(
@@ -246,8 +261,9 @@ def _check_confirmation(settings: Settings) -> None:
     if not settings.policy.confirms_up or pulumi.runtime.is_dry_run():
         return
     if os.environ.get(CONFIRMATION_VARIABLE) != settings.database:
+        wrong = wrong_confirmation(os.environ, settings.database)
         raise PolicyError(
-            f"{settings.environment} is guarded and this run is not confirmed; nothing was changed",
+            f"{settings.environment} is guarded and this run is not confirmed{wrong}; nothing was changed",
             where=settings.source,
             mend=f"read the preview, then: {CONFIRMATION_VARIABLE}={settings.database} pulumi up --stack "
             f"{settings.environment} (or golabs up {settings.environment}, which asks)",
