@@ -324,10 +324,21 @@ def _end_by(number: int) -> NoReturn:
     sys.exit(128 + number)  # of a signal that this thread is spared
 
 
-def _commands(arguments: list[str]) -> list[str]:
-    """The command that was meant, for `--help` after it: the leading words that name one, each with a space."""
-    known = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
-    return [f"{arguments[0]} "] if arguments and arguments[0] in {*known, "server"} else []
+def _place(error: typer.TyperException) -> tuple[str, list[str]]:
+    """The command that was meant, as it is typed, and the names of those below it."""
+    context = getattr(error, "ctx", None)
+    below = sorted(getattr(context.command, "commands", {})) if context is not None else []
+    words: list[str] = []
+    while context is not None and context.parent is not None:
+        words.insert(0, context.info_name or "")
+        context = context.parent
+    return " ".join(["golabs", *words]), below
+
+
+def _misused(error: typer.TyperException) -> str:
+    command, below = _place(error)
+    what = error.format_message() if str(error) else f"name one of {', '.join(below)}"
+    return f"{what}\n  mend: {command} --help"
 
 
 def _interruption(arguments: list[str]) -> str:
@@ -355,7 +366,7 @@ def _exit_code(arguments: list[str], came: list[int]) -> int:
         came += [each.number for each in _chain(error) if isinstance(each, RunInterruptedError)]
     except typer.TyperException as error:
         code = EXIT_USAGE
-        screen.error(f"{error.format_message()}\n  mend: golabs {' '.join(_commands(arguments))}--help")
+        screen.error(_misused(error))
     except OSError as error:
         what = f"{error.filename or 'standard output'}: {error.strerror}"
         screen.error(f"{what}\n  mend: free space or mend permissions there, and run this again")
