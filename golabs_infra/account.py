@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -20,7 +20,7 @@ from .changes import Change, GrantPrivileges, RevokePrivileges
 from .console import Screen
 from .direct import Applied
 from .engine_events import EngineReport, Notice, Step
-from .errors import ApplyError, EngineError, GolabsError, PolicyError
+from .errors import ApplyError, EngineError, GolabsError, PolicyError, ServerConnectionError, ServerError
 from .forgetting import forget_environment
 from .guarding import check_losses
 from .identity import forget_identity
@@ -29,6 +29,7 @@ from .names import USER_KINDS
 from .plan import service_of
 from .policy import CONFIRMATION_VARIABLE, Policy, wrong_confirmation
 from .progress import Board
+from .rights import check_valid
 from .runs import Run
 from .script import change_script
 from .wording import describe
@@ -253,6 +254,8 @@ class Account:
         """Lets go of what the policy permits."""
         self._verb = "let go"
         run = self._run
+        if run.policy.forgets:
+            self._check_kept()
         if run.is_direct:
             with self._drawn():
                 outcome = run.direct.destroy(self._change)
@@ -273,6 +276,11 @@ class Account:
             forget_environment(run.project, run.environment)
         else:
             forget_identity(run.project, run.environment)
+
+    def _check_kept(self) -> None:
+        """Refuses to say of a database that is half dropped that it is kept. A server that does not answer is no obstacle."""
+        with suppress(ServerConnectionError, ServerError):
+            check_valid(self._run.settings, self._run.endpoint, self._run.cluster)
 
     def finish(self, **more: object) -> None:
         """The closing line, and the JSON result, with what else a command has to tell in it."""

@@ -118,8 +118,8 @@ def _run(project: Project) -> None:
         )
     if cluster.database_exists and not cluster.allows_connections:
         _open_database(project, settings, endpoint)
-    if settings.policy.drops and cluster.unfinished_reset:
-        _drop_leftovers(project, settings, endpoint)
+    if settings.policy.drops and (cluster.unfinished_reset or cluster.invalid_database):
+        _drop_leftovers(project, settings, endpoint, cluster)
     if settings.policy.drops and decision.removed_services and cluster.database_exists:
         _release(project, settings, endpoint, decision.removed_services)
     decision = _with_passwords_made(settings, decision)
@@ -332,14 +332,18 @@ def _open_database(project: Project, settings: Settings, endpoint: Endpoint) -> 
         pulumi.log.warn(f"{settings.database} allowed no connections, after a destroy that failed: it is open again")
 
 
-def _drop_leftovers(project: Project, settings: Settings, endpoint: Endpoint) -> None:
-    """A reset that was killed has left the database that it was building: nothing else would ever drop it."""
+def _drop_leftovers(project: Project, settings: Settings, endpoint: Endpoint, cluster: Cluster) -> None:
+    """A reset that was killed has left the database that it was building, or a DROP DATABASE the old one half dropped:
+    nothing else would ever drop them."""
+    invalid = f"{settings.database} is half dropped, by a DROP DATABASE that was interrupted"
     left = f"{rebuilt_name(settings.database)} is there, of a reset that was interrupted"
-    if pulumi.runtime.is_dry_run():
-        pulumi.log.warn(f"{left}: up drops it")
-    else:
+    if not pulumi.runtime.is_dry_run():
         DirectEngine(project, settings, endpoint).drop_leftovers()
-        pulumi.log.warn(f"{left}, or still at work then; there is none now")
+        left += ", or still at work then"
+    after = "up drops it" if pulumi.runtime.is_dry_run() else "it was dropped"
+    for told, is_so in ((left, cluster.unfinished_reset), (invalid, cluster.invalid_database)):
+        if is_so:
+            pulumi.log.warn(f"{told}: {after}")
 
 
 def _release(project: Project, settings: Settings, endpoint: Endpoint, removed: tuple[str, ...]) -> None:
