@@ -44,7 +44,7 @@ def typed(screen: Screen, policy: Policy, expected: str, question: str, command:
     if answer is None:
         wrong = wrong_confirmation(os.environ, expected) if policy.protects else ""
         raise PolicyError(
-            f"it wants a confirmation, and nobody is there to be asked{wrong}; nothing was changed",
+            f"not confirmed; nothing was changed: nobody is there to be asked{wrong}",
             where=f"golabs {command}",
             mend=f"{CONFIRMATION_VARIABLE}={expected} golabs {command}"
             if policy.protects

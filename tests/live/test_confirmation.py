@@ -45,7 +45,7 @@ def test_where_nobody_is_nothing_is_asked_and_the_mend_names_the_variable(prd: P
     code, said = run(prd, *UP)
     assert code == 1
     assert QUESTION not in said
-    assert "it wants a confirmation, and nobody is there to be asked; nothing was changed" in said
+    assert "golabs up prd: not confirmed; nothing was changed: nobody is there to be asked\n" in said
     assert said.splitlines()[-1] == "  mend: GOLABS_CONFIRM=go-labs-prd golabs up prd"
     assert not tools.database_exists(server, "go-labs-prd")
 
