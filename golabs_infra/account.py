@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -20,28 +20,42 @@ from .changes import Change, GrantPrivileges, RevokePrivileges
 from .console import Screen
 from .direct import Applied
 from .engine_events import EngineReport, Notice, Step
-from .errors import ApplyError, EngineError, PolicyError
+from .errors import ApplyError, EngineError, GolabsError, PolicyError, ServerConnectionError, ServerError
 from .forgetting import forget_environment
 from .guarding import check_losses
 from .identity import forget_identity
 from .login_changes import LoginChanger
 from .names import USER_KINDS
 from .plan import service_of
-from .policy import CONFIRMATION_VARIABLE, Policy
+from .policy import CONFIRMATION_VARIABLE, Policy, wrong_confirmation
 from .progress import Board
 from .remembering import records_to_leave
+from .rights import check_valid
 from .runs import Run
 from .script import change_script
 from .wording import describe
 
+INTERRUPTION = "interrupted; what was done stays, and the next run picks up from there"
+UNBEGUN = "interrupted; nothing was changed"
+
 
 def typed(screen: Screen, policy: Policy, expected: str, question: str, command: str) -> None:
     """Goes on where exactly what is expected is typed. Raises PolicyError; nothing was changed then."""
-    if screen.ask(question) != expected:
+    answer = screen.ask(question)
+    if answer is None:
+        wrong = wrong_confirmation(os.environ, expected) if policy.protects else ""
+        raise PolicyError(
+            f"not confirmed; nothing was changed: nobody is there to be asked{wrong}",
+            where=f"golabs {command}",
+            mend=f"{CONFIRMATION_VARIABLE}={expected} golabs {command}"
+            if policy.protects
+            else f"golabs {command} --yes",
+        )
+    if answer != expected:
         raise PolicyError(
             "not confirmed; nothing was changed",
             where=f"golabs {command}",
-            mend="run it again and type exactly what is asked for" + ("" if policy.protects else ", or use --yes"),
+            mend=f"run it again and type {expected}" + ("" if policy.protects else ", or use --yes"),
         )
 
 
@@ -50,7 +64,7 @@ def confirmed_by_variable(run: Run, command: str, *, yes: bool) -> bool:
     confirmed = os.environ.get(CONFIRMATION_VARIABLE) == run.database
     if yes and not confirmed:
         raise PolicyError(
-            "--yes does not confirm a guarded environment; nothing was changed",
+            f"--yes does not confirm a guarded environment{wrong_confirmation(os.environ, run.database)}; nothing was changed",
             where=run.environment,
             mend=f"{CONFIRMATION_VARIABLE}={run.database} golabs {command}",
         )
@@ -63,6 +77,8 @@ def settle(run: Run, screen: Screen, command: str, show: Callable[[], None], *, 
         screen.line(f"confirmed by {CONFIRMATION_VARIABLE}={run.database}")
         return
     show()
+    if wrong := wrong_confirmation(os.environ, run.database):
+        screen.warning(wrong.removeprefix(", and "))
     typed(screen, run.policy, run.database, f"type the database's name, {run.database}, to go on:", command)
 
 
@@ -98,6 +114,15 @@ class Account:
     def began(self) -> bool:
         """Whether any change was begun, or was shown by the last preview."""
         return bool(self._changes)
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Says what an interruption has left: nothing was changed where none was begun. Raises GolabsError."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            left = INTERRUPTION if self.began and self._verb != "to change" else UNBEGUN
+            raise GolabsError(left) from None
 
     def go_on_with(self, run: Run) -> None:
         """The same environment, after its file was changed."""
@@ -230,6 +255,8 @@ class Account:
         """Lets go of what the policy permits."""
         self._verb = "let go"
         run = self._run
+        if run.policy.forgets:
+            self._check_kept()
         if run.is_direct:
             with self._drawn():
                 outcome = run.direct.destroy(self._change)
@@ -250,6 +277,11 @@ class Account:
             forget_environment(run.project, run.environment)
         else:
             forget_identity(run.project, run.environment)
+
+    def _check_kept(self) -> None:
+        """Refuses to say of a database that is half dropped that it is kept. A server that does not answer is no obstacle."""
+        with suppress(ServerConnectionError, ServerError):
+            check_valid(self._run.settings, self._run.endpoint, self._run.cluster)
 
     def finish(self, **more: object) -> None:
         """The closing line, and the JSON result, with what else a command has to tell in it."""

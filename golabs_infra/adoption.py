@@ -19,7 +19,7 @@ from .inspection import Cluster, Live
 from .model import Desired, expand
 from .names import parse_user_name
 from .password_commands import known_or_new
-from .rights import check_server, rights_faults, unsignalled, whereabouts
+from .rights import check_server, check_valid, rights_faults, unsignalled, whereabouts
 from .settings import Settings, password_faults
 from .stackfile import NAMESPACE
 from .statement import remedy
@@ -94,6 +94,8 @@ def decide(
     """
     check_server(endpoint, cluster)
     outdated = is_outdated(settings, endpoint, cluster, memory)
+    if not settings.policy.drops:
+        check_valid(settings, endpoint, cluster)
     removed = removed_services(settings, cluster, memory.managed)
     check_logins(settings, memory.managed)
     check_extensions(settings, memory.extensions)
@@ -146,6 +148,7 @@ def is_outdated(settings: Settings, endpoint: Endpoint, cluster: Cluster, memory
             mend=f"point host and port back at the stack's server; for a new server, make a new stack: "
             f"pulumi stack init <name>, with golabs-infra:policy {settings.policy.name}",
         )
+    check_valid(settings, endpoint, cluster)
     raise IdentityError(
         f"the database {settings.database!r}, which this stack provisioned, is gone from {endpoint.address}. "
         "Nothing was changed",

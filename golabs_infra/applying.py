@@ -7,7 +7,7 @@ more. What is refused becomes one ApplyError that names the change; what was to 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -18,6 +18,7 @@ from psycopg.pq import ExecStatus, TransactionStatus
 from .changes import Change, DropDatabase
 from .endpoint import Endpoint
 from .errors import ApplyError
+from .interrupting import signals_wait
 from .sql import batches
 from .statement import remedy
 from .wording import describe
@@ -62,7 +63,8 @@ class Applier:
             for _, statements in batches([change], self.database):
                 for statement in statements:
                     try:
-                        connection.execute(statement)
+                        with _whole(change):
+                            connection.execute(statement)
                     except psycopg.Error as error:
                         mend = self._unsignalled if isinstance(change, DropDatabase) else ""
                         raise self._failed(_in_words([change]), connection, error, unprivileged=mend) from error
@@ -146,6 +148,12 @@ class Applier:
             where=f"{self.endpoint.address}/{self.database}",
             mend=mend,
         )
+
+
+def _whole(change: Change) -> AbstractContextManager[None]:
+    """In which a change is made. psycopg cancels what Ctrl-C interrupts; a DROP DATABASE, once it is cancelled, has left a
+    database that is invalid, so signals wait for its end."""
+    return signals_wait() if isinstance(change, DropDatabase) else nullcontext()
 
 
 def _refused(sent: Iterable[tuple[list[Change], psycopg.Cursor[Any]]]) -> str:

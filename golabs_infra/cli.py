@@ -8,13 +8,17 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import signal
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from .account import Account
+from .account import INTERRUPTION, UNBEGUN, Account
 from .cli_completion import services
 from .cli_credentials import ANY_ARGUMENTS, set_password
 from .cli_examples import epilog
@@ -24,19 +28,29 @@ from .cli_rotation import rotate
 from .cli_server import server_app
 from .console import Screen
 from .engines import EngineChoice
-from .errors import EngineError, GolabsError, UsageError, system_error
+from .errors import (
+    TRACEBACK_VARIABLE,
+    DefectError,
+    EngineError,
+    GolabsError,
+    RunInterruptedError,
+    UsageError,
+    system_error,
+)
 from .formats_login import ExportFormat
 from .guarding import check_destroy, check_reset
+from .interrupting import noted
 from .runs import Run
 from .script import environment_script
 
 if TYPE_CHECKING:
     from .stacks import PulumiEngine
 
-INTERRUPTION = "interrupted; what was done stays, and the next run picks up from there"
 _INTERRUPTED = 130
 """What typer gives back after Ctrl-C."""
 _STOP = "false  # golabs env failed; this makes `eval ... && pulumi up` stop here"
+_SAYS_ITSELF = frozenset({"doctor", "preview", "up", "destroy", "reset", "verify", "drift", "sql"})
+"""Commands that change nothing, or say by themselves what an interruption has left as soon as they have begun to."""
 
 app = typer.Typer(
     name="golabs",
@@ -158,10 +172,11 @@ def up(
 ) -> None:
     """Create what is missing, converge what differs, write the connection files."""
     account = _begin(context, environment, engine, as_json)
-    account.start_server()
-    account.confirm_up(yes)
-    account.up()
-    account.finish()
+    with account.interruptible():
+        account.start_server()
+        account.confirm_up(yes)
+        account.up()
+        account.finish()
 
 
 @app.command(epilog=epilog("destroy"))
@@ -175,10 +190,11 @@ def destroy(
     """Drop what the environment's policy lets go: everything (disposable), nothing (keep), or refuse (guarded)."""
     check_destroy(invocation(context).run(environment, engine).policy, environment)
     account = _begin(context, environment, engine, as_json)
-    account.confirm_destroy(yes)
-    account.start_server()
-    account.destroy()
-    account.finish()
+    with account.interruptible():
+        account.confirm_destroy(yes)
+        account.start_server()
+        account.destroy()
+        account.finish()
 
 
 @app.command(epilog=epilog("reset"))
@@ -189,10 +205,11 @@ def reset(context: typer.Context, environment: Environment, yes: Yes = False, as
     account = Account(
         run, Screen(as_json), "a reset takes no other; users, passwords and Pulumi's state stay as they are"
     )
-    account.confirm_reset(yes)
-    account.start_server()
-    account.reset()
-    account.finish()
+    with account.interruptible():
+        account.confirm_reset(yes)
+        account.start_server()
+        account.reset()
+        account.finish()
 
 
 @app.command(epilog=epilog("retire"))
@@ -291,9 +308,16 @@ def _begin(context: typer.Context, environment: str, engine: EngineChoice, as_js
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The `golabs` command. Exits; every error is one readable message."""
+    """The `golabs` command. Exits, by the signal where one has interrupted it; every error is one readable message."""
     logging.getLogger("psycopg").addHandler(logging.NullHandler())  # its remarks on lost connections, which we tell
-    sys.exit(_exit_code(sys.argv[1:] if arguments is None else arguments))
+    with noted() as came:
+        try:
+            code = _exit_code(sys.argv[1:] if arguments is None else arguments, came)
+        except KeyboardInterrupt:  # once more, while the first one is told
+            code = EXIT_FAILED
+    if code and came:
+        _end_by(came[0])
+    sys.exit(code)
 
 
 def _command(arguments: list[str]) -> str:
@@ -308,7 +332,41 @@ def _command(arguments: list[str]) -> str:
     return ""
 
 
-def _exit_code(arguments: list[str]) -> int:
+def _end_by(number: int) -> NoReturn:
+    """Ends the process by a signal, as one that does not handle it, so that a shell's loop or `make` ends as well."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with suppress(OSError, ValueError):
+                stream.flush()
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+    sys.exit(128 + number)  # of a signal that this thread is spared
+
+
+def _place(error: typer.TyperException) -> tuple[str, list[str]]:
+    """The command that was meant, as it is typed, and the names of those below it."""
+    context = getattr(error, "ctx", None)
+    below = sorted(getattr(context.command, "commands", {})) if context is not None else []
+    words: list[str] = []
+    while context is not None and context.parent is not None:
+        words.insert(0, context.info_name or "")
+        context = context.parent
+    return " ".join(["golabs", *words]), below
+
+
+def _misused(error: typer.TyperException) -> str:
+    command, below = _place(error)
+    what = error.format_message() if str(error) else f"name one of {', '.join(below)}"
+    return f"{what}\n  mend: {command} --help"
+
+
+def _interruption(arguments: list[str]) -> str:
+    """What an interruption has left that no command has told of."""
+    return UNBEGUN if _command(arguments) in ("", *_SAYS_ITSELF) and "--repair" not in arguments else INTERRUPTION
+
+
+def _exit_code(arguments: list[str], came: list[int]) -> int:
+    """Runs the command and tells of its error. A signal that another process was interrupted by goes to those that `came`."""
     screen = Screen()
     if not arguments:
         app(args=["--help"], standalone_mode=False)
@@ -322,15 +380,26 @@ def _exit_code(arguments: list[str]) -> int:
     except GolabsError as error:
         code = EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
         screen.error(str(error))
+        came += [each.number for each in _chain(error) if isinstance(each, RunInterruptedError)]
     except typer.TyperException as error:
         code = EXIT_USAGE
-        command = _command(arguments)
-        screen.error(f"{error.format_message()}\n  mend: golabs {f'{command} ' if command else ''}--help")
+        screen.error(_misused(error))
     except OSError as error:
         screen.error(str(system_error(error, "standard output")))
     except (typer.Abort, KeyboardInterrupt):
-        screen.error(INTERRUPTION)
+        screen.error(_interruption(arguments))
+    except Exception as error:
+        if os.environ.get(TRACEBACK_VARIABLE):
+            traceback.print_exc()
+        screen.error(str(DefectError(error)))
     finally:
         if code and _command(arguments) == "env":
             screen.raw(_STOP)
     return code
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that it was made of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

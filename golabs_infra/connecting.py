@@ -22,11 +22,12 @@ APPLICATION = "golabs"
 
 _REFUSED_AFTERWARDS = re.compile(
     r"^(role .* is not permitted to log in|permission denied for database|too many connections for (role|database)"
-    r"|database .* (does not exist|is not currently accepting connections)$)"
+    r"|database .* (does not exist|is not currently accepting connections)$|cannot connect to invalid database)"
 )
 _NOT_UP = re.compile(r"^the database system is ")
 _NO_DATABASE = re.compile(r"^database .* does not exist$")
 _CLOSED = re.compile(r"^database .* is not currently accepting connections$")
+_INVALID = re.compile(r"^cannot connect to invalid database")
 _FULL = re.compile(r"^(sorry, )?(too many clients|too many connections|remaining connection slots)")
 _SAID = re.compile(r"(?:FATAL:\s+|(?:\A|failed: )\S+: {2,})(.*)")
 """What the server said, after its word for how bad that is. The word may be of any language; two spaces follow it."""
@@ -83,7 +84,11 @@ _REASONS = (
     (re.compile(r"^too many connections for role"), RefusalReason.ROLE_FULL, "53300"),
     (re.compile(r"^too many connections for database"), RefusalReason.DATABASE_FULL, "53300"),
     (re.compile(r"^(sorry, too many clients already|remaining connection slots)"), RefusalReason.SERVER_FULL, "53300"),
-    (re.compile(r"^database .* is not currently accepting connections"), RefusalReason.CLOSED, "55000"),
+    (
+        re.compile(r"^(database .* is not currently accepting connections|cannot connect to invalid database)"),
+        RefusalReason.CLOSED,
+        "55000",
+    ),
     (re.compile(r"^database .* does not exist"), RefusalReason.NO_DATABASE, "3D000"),
     (re.compile(r"^(no pg_hba\.conf entry|pg_hba\.conf rejects)"), RefusalReason.HOST_REFUSED, "28000"),
 )
@@ -201,6 +206,9 @@ def _explained(error: psycopg.OperationalError, endpoint: Endpoint, database: st
         what, mend = said, "close connections that nobody needs, or raise max_connections, and run this again"
     elif _NO_DATABASE.search(said) and database != endpoint.admin_database:
         what, mend = said, f"it is gone or was never made: golabs up {endpoint.environment} makes it"
+    elif _INVALID.search(said):
+        what = f"{said}: a DROP DATABASE that was interrupted has left it, and PostgreSQL can only drop it"
+        mend = f"golabs doctor {endpoint.environment} says how to go on"
     elif _CLOSED.search(said):
         what, mend = said, "somebody has closed it; to open it, as its owner: ALTER DATABASE ... ALLOW_CONNECTIONS true"
     elif said:

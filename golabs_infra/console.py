@@ -10,6 +10,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import select
 import sys
 import unicodedata
 import warnings
@@ -19,7 +20,7 @@ from functools import cache, cached_property
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, TextIO
 
-from .errors import UsageError
+from .errors import GolabsError, UsageError
 from .interrupting import signals_wait
 from .progress import Board
 
@@ -76,6 +77,14 @@ def _nowhere() -> TextIO:
     return open(os.devnull, "w", encoding="utf-8")  # until the process ends, as the stream that it stands for
 
 
+def _has_come(stream: TextIO) -> bool:
+    """Whether a stream that nothing was read from yet has something, or its end, to be read at once."""
+    try:
+        return bool(select.select([stream], [], [], 0)[0])
+    except (OSError, ValueError):  # of a test's, which is no file
+        return True
+
+
 class _Cursor:
     """Where progress has left a line unfinished. There is one terminal, whatever writes to it, on whichever stream."""
 
@@ -85,6 +94,10 @@ class _Cursor:
     def leave(self, stream: TextIO) -> None:
         """The line has no end yet."""
         self._left_on = stream
+
+    def was_ended(self) -> None:
+        """Whoever typed has ended the line."""
+        self._left_on = None
 
     def end_line(self) -> None:
         """What follows begins on a line of its own."""
@@ -180,6 +193,7 @@ class _Output:
         _CURSOR.end_line()
         self._stream.write(text)
         self._stream.flush()
+        _CURSOR.leave(self._stream)
 
     def over(self, text: str, *, last: bool) -> None:
         """The text instead of the one before, on a line that goes on until the last one."""
@@ -299,10 +313,27 @@ class Screen:
         """Text for another program, as it is."""
         self._out.raw(text)
 
-    def ask(self, question: str) -> str:
-        """What the user types; empty where there is nobody to ask."""
-        self._err.begin(f"{visible(question)} ")
-        return sys.stdin.readline().strip() if sys.stdin is not None else ""
+    def ask(self, question: str) -> str | None:
+        """What somebody types, or has piped in. None where there is nobody; nothing is asked then.
+
+        Raises GolabsError where it is interrupted.
+        """
+        given, piped = sys.stdin, ""
+        if given is None:
+            return None
+        typed = given.isatty()
+        try:
+            if not typed and _has_come(given) and not (piped := given.readline()):
+                return None
+            self._err.begin(f"{visible(question)} ")
+            answer = piped or given.readline()
+        except UnicodeDecodeError:
+            return ""
+        except KeyboardInterrupt:
+            raise GolabsError("interrupted; nothing was changed") from None
+        if typed and answer.endswith("\n"):
+            _CURSOR.was_ended()
+        return answer.strip() if answer or typed else None
 
     def secret(self, what: str) -> bytes:
         """A secret: typed twice without being shown where there is a terminal, else all of standard input.
@@ -318,6 +349,9 @@ class Screen:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", getpass.GetPassWarning)
                 typed = [getpass.getpass(visible(f"{begin} {what}: ")) for begin in ("the", "again, the")]
+        except KeyboardInterrupt:
+            _CURSOR.leave(sys.stderr)
+            raise GolabsError("interrupted; nothing was written") from None
         except (getpass.GetPassWarning, EOFError, UnicodeDecodeError) as error:
             problem = "it would be shown" if isinstance(error, getpass.GetPassWarning) else "it did not come to its end"
             mend = "pipe it in instead; nothing was written"

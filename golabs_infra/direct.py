@@ -30,6 +30,7 @@ from .formats_login import ExportFormat
 from .guarding import check_destroy, check_losses, check_reset
 from .identity import check_same_server, forget_identity, note_identity, recall_identity
 from .inspection import Cluster, Live, PasswordProver, read_cluster, read_live, read_ties
+from .interrupting import signals_wait
 from .model import Desired, expand
 from .names import rebuilt_name
 from .passwords import generate, new_verifier
@@ -200,7 +201,7 @@ class DirectEngine:
             self._applier.one_by_one(admin, [AllowConnections(self.settings.database)], unheard)
 
     def drop_leftovers(self, progress: Progress = unheard) -> None:
-        """Drops what a reset that was killed has left, which no other engine knows of. Waits for one that is at work."""
+        """Drops what a run that was interrupted has left, which no other engine knows of. Waits for one that is at work."""
         with connect_admin(self.endpoint) as admin, self._applier.lock(admin):
             self._applier.one_by_one(admin, self._leftovers(self._cluster(admin)), progress)
 
@@ -261,7 +262,8 @@ class DirectEngine:
                 live = read_live(connection, self._cluster(admin, fresh), self.desired)
                 inside = [change for change in plan(self.desired, live, {}) if not isinstance(change, AlterRole)]
                 builder.in_one_transaction(connection, inside, progress)
-            self._applier.one_by_one(admin, swap, progress)
+            with signals_wait():  # half way there is no database of this name
+                self._applier.one_by_one(admin, swap, progress)
         return Applied((*create, *inside, *swap), (), ())
 
     def check_destroy(self) -> None:
@@ -301,9 +303,13 @@ class DirectEngine:
             )
 
     def _leftovers(self, cluster: Cluster) -> list[Change]:
-        """What a reset that was killed has left: the database that was to take the place of this one."""
-        left = cluster.unfinished_reset and self.settings.policy.drops
-        return [DropDatabase(rebuilt_name(self.settings.database))] if left else []
+        """What an interrupted run has left: the database that was to take the place of this one, and this one half dropped."""
+        if not self.settings.policy.drops:
+            return []
+        unfinished: list[Change] = (
+            [DropDatabase(rebuilt_name(self.settings.database))] if cluster.unfinished_reset else []
+        )
+        return [*unfinished, *([DropDatabase(self.settings.database)] if cluster.invalid_database else [])]
 
     def _cluster(self, admin: psycopg.Connection[Any], database: str | None = None) -> Cluster:
         users = self.settings.users

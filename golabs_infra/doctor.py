@@ -12,7 +12,7 @@ from .errors import Fault, GolabsError
 from .identity import recall_identity
 from .inspection import look_inside
 from .model import expand
-from .rights import check_rights, unsignalled
+from .rights import check_rights, check_valid, unsignalled
 from .runs import Run
 
 
@@ -132,6 +132,7 @@ def _error(fault: Fault) -> GolabsError:
 
 def _database(run: Run) -> str:
     cluster = run.cluster
+    check_valid(run.settings, run.endpoint, cluster)
     if not cluster.database_exists:
         return f"{run.settings.database} does not exist yet: golabs up {run.environment}"
     users = sum(1 for user in run.settings.users if user in cluster.roles)

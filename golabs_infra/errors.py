@@ -13,7 +13,9 @@
     |-- IdentityError           another server, or a known database that is gone
     |-- PolicyError             the environment's policy refuses, or the confirmation is missing
     |-- ApplyError              the server refused a change; nothing of that transaction stays
-    `-- EngineError             the Pulumi CLI or a plugin is missing, or a run of it failed
+    |-- EngineError             the Pulumi CLI or a plugin is missing, or a run of it failed
+    |   `-- RunInterruptedError a signal has interrupted a run of it, which has ended in order
+    `-- DefectError             golabs itself is wrong: an exception that nobody expected
 
 This module prints nothing and knows nothing of PostgreSQL or Pulumi.
 """
@@ -21,8 +23,12 @@ This module prints nothing and knows nothing of PostgreSQL or Pulumi.
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+TRACEBACK_VARIABLE = "GOLABS_TRACEBACK"
+"""Has a defect shown with its traceback."""
 
 _ENDLESS = re.compile(r"\S{400,}")
 
@@ -136,3 +142,25 @@ class ApplyError(GolabsError):
 
 class EngineError(GolabsError):
     """The Pulumi CLI or one of its plugins is missing, or a run of it failed."""
+
+
+class RunInterruptedError(EngineError):
+    """A signal, whose number it has, interrupted a run of the Pulumi CLI, which has ended in order then."""
+
+    def __init__(self, what: str, *, number: int, where: str = "", mend: str = "") -> None:
+        super().__init__(what, where=where, mend=mend)
+        self.number = number
+
+
+class DefectError(GolabsError):
+    """golabs itself is wrong. Names the exception's type and place, never its text, which may hold a secret."""
+
+    def __init__(self, error: Exception) -> None:
+        frames = traceback.extract_tb(error.__traceback__)
+        ours = [frame for frame in frames if "golabs_infra" in frame.filename] or frames
+        at = f" at {ours[-1].filename.rpartition('/')[2]}:{ours[-1].lineno}" if ours else ""
+        super().__init__(
+            f"this is a defect of golabs, and no fault of yours: {type(error).__name__}{at}; what was done stays",
+            mend=f"report it to the maintainers of golabs-infra, with what the same command prints after: export "
+            f"{TRACEBACK_VARIABLE}=1 (look it over: it may show values of your configuration)",
+        )

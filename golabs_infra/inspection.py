@@ -72,8 +72,9 @@ class Cluster:
     """The server, the admin's rights there, whether the database exists, and the environment's users.
 
     `superuser_extensions` are those that only a superuser can create; `unfinished_reset`: a reset that was killed has
-    left the database that was to take the place of this one; `tls_version` is None where the admin's connection is not
-    encrypted.
+    left the database that was to take the place of this one; `invalid_database`: the database is one that a DROP DATABASE
+    has left half dropped, which PostgreSQL can only drop, and so does not count as one that exists; `tls_version` is None
+    where the admin's connection is not encrypted.
     """
 
     version_number: int
@@ -94,6 +95,7 @@ class Cluster:
     roles: Mapping[str, LiveRole] = field(default_factory=dict)
     inherits: bool = True
     unfinished_reset: bool = False
+    invalid_database: bool = False
     encoding: str | None = "UTF8"
     superuser_extensions: frozenset[str] = frozenset()
     tls_version: str | None = None

@@ -10,9 +10,24 @@ from types import FrameType
 
 
 @contextmanager
+def noted() -> Iterator[list[int]]:
+    """Ctrl-C and a kill interrupt what goes on; gives the list of those that came, for the process to end by at last."""
+    came: list[int] = []
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    heeded = (number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN)
+    with handled(interrupt, *heeded):
+        yield came
+
+
+@contextmanager
 def killed_is_interrupted() -> Iterator[None]:
     """A kill is taken like Ctrl-C, so that what has to be undone or said at the end still is."""
-    with handled(signal.default_int_handler, signal.SIGTERM):
+    taken = [signal.SIGTERM] if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL else []
+    with handled(signal.default_int_handler, *taken):
         yield
 
 
@@ -22,8 +37,8 @@ def kills_wait() -> Iterator[None]:
     kills: list[int] = []
     with handled(lambda number, _frame: kills.append(number), signal.SIGTERM):
         yield
-    if kills:
-        raise KeyboardInterrupt
+    for number in kills[:1]:
+        signal.raise_signal(number)
 
 
 @contextmanager

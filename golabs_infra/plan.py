@@ -142,7 +142,8 @@ def plan_rebuild(desired: Desired, live: Live) -> tuple[list[Change], list[Chang
     """What makes a new database beside the old one; and, once all is in it, what puts it in the old one's place."""
     name, fresh = desired.database.name, rebuilt_name(desired.database.name)
     create: list[Change] = [DropDatabase(fresh)] if live.cluster.unfinished_reset else []
-    swap: list[Change] = [DropDatabase(name)] if live.cluster.database_exists else []
+    cluster = live.cluster
+    swap: list[Change] = [DropDatabase(name)] if cluster.database_exists or cluster.invalid_database else []
     return [*create, CreateDatabase(fresh)], [*swap, RenameDatabase(fresh, name)]
 
 

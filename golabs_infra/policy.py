@@ -6,6 +6,7 @@ published is `DEMONSTRATION_ENVIRONMENT`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -66,3 +67,10 @@ def policy_of(environment: str, declared: str | None) -> Policy:
     if known is GUARDED and policy is not GUARDED:
         raise ValueError(f"{environment} is guarded and can't be declared {declared!r}")
     return policy
+
+
+def wrong_confirmation(environ: Mapping[str, str], expected: str) -> str:
+    """What is wrong with CONFIRMATION_VARIABLE where it confirms something else than is expected, to go on a message with;
+    empty where it is not set, or confirms it."""
+    given = environ.get(CONFIRMATION_VARIABLE)
+    return f", and {CONFIRMATION_VARIABLE} is {given!r}, not {expected!r}" if given and given != expected else ""

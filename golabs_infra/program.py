@@ -27,14 +27,24 @@ from .components import Database, DatabaseArgs, ServiceSchema, ServiceSchemaArgs
 from .config_keys import STRUCTURED_KEYS, from_json
 from .direct import DirectEngine
 from .endpoint import Endpoint
-from .errors import AdoptionError, EngineError, Fault, GolabsError, IdentityError, PolicyError, system_error
+from .errors import (
+    TRACEBACK_VARIABLE,
+    AdoptionError,
+    DefectError,
+    EngineError,
+    Fault,
+    GolabsError,
+    IdentityError,
+    PolicyError,
+    system_error,
+)
 from .identity import note_identity
 from .inspection import Cluster, PasswordProver, look_at, look_inside
 from .model import PUBLIC_SCHEMA, Desired, expand
 from .names import Login, UserKind, login_name, parse_user_name, rebuilt_name
 from .passwords import generate
 from .pending import settle_pending
-from .policy import CONFIRMATION_VARIABLE
+from .policy import CONFIRMATION_VARIABLE, wrong_confirmation
 from .project import Project
 from .pulumi_command import DRIVEN_VARIABLE
 from .recollection import recall_passwords
@@ -75,6 +85,12 @@ def _readable() -> Iterator[None]:
         raise pulumi.RunError(str(error)) from None
     except OSError as error:
         raise pulumi.RunError(str(system_error(error))) from None
+    except pulumi.RunError:
+        raise
+    except Exception as error:
+        if os.environ.get(TRACEBACK_VARIABLE):
+            raise
+        raise pulumi.RunError(str(DefectError(error))) from None
 
 
 def _unheard(
@@ -114,8 +130,8 @@ def _run(project: Project) -> None:
         )
     if cluster.database_exists and not cluster.allows_connections:
         _open_database(project, settings, endpoint)
-    if settings.policy.drops and cluster.unfinished_reset:
-        _drop_leftovers(project, settings, endpoint)
+    if settings.policy.drops and (cluster.unfinished_reset or cluster.invalid_database):
+        _drop_leftovers(project, settings, endpoint, cluster)
     if settings.policy.drops and decision.removed_services and cluster.database_exists:
         _release(project, settings, endpoint, decision.removed_services)
     decision = _with_passwords_made(settings, decision)
@@ -257,8 +273,9 @@ def _check_confirmation(settings: Settings) -> None:
     if not settings.policy.confirms_up or pulumi.runtime.is_dry_run():
         return
     if os.environ.get(CONFIRMATION_VARIABLE) != settings.database:
+        wrong = wrong_confirmation(os.environ, settings.database)
         raise PolicyError(
-            f"{settings.environment} is guarded and this run is not confirmed; nothing was changed",
+            f"{settings.environment} is guarded and this run is not confirmed{wrong}; nothing was changed",
             where=settings.source,
             mend=f"read the preview, then: {CONFIRMATION_VARIABLE}={settings.database} pulumi up --stack "
             f"{settings.environment} (or golabs up {settings.environment}, which asks)",
@@ -325,14 +342,18 @@ def _open_database(project: Project, settings: Settings, endpoint: Endpoint) -> 
         pulumi.log.warn(f"{settings.database} allowed no connections, after a destroy that failed: it is open again")
 
 
-def _drop_leftovers(project: Project, settings: Settings, endpoint: Endpoint) -> None:
-    """A reset that was killed has left the database that it was building: nothing else would ever drop it."""
+def _drop_leftovers(project: Project, settings: Settings, endpoint: Endpoint, cluster: Cluster) -> None:
+    """A reset that was killed has left the database that it was building, or a DROP DATABASE the old one half dropped:
+    nothing else would ever drop them."""
+    invalid = f"{settings.database} is half dropped, by a DROP DATABASE that was interrupted"
     left = f"{rebuilt_name(settings.database)} is there, of a reset that was interrupted"
-    if pulumi.runtime.is_dry_run():
-        pulumi.log.warn(f"{left}: up drops it")
-    else:
+    if not pulumi.runtime.is_dry_run():
         DirectEngine(project, settings, endpoint).drop_leftovers()
-        pulumi.log.warn(f"{left}, or still at work then; there is none now")
+        left += ", or still at work then"
+    after = "up drops it" if pulumi.runtime.is_dry_run() else "it was dropped"
+    for told, is_so in ((left, cluster.unfinished_reset), (invalid, cluster.invalid_database)):
+        if is_so:
+            pulumi.log.warn(f"{told}: {after}")
 
 
 def _release(project: Project, settings: Settings, endpoint: Endpoint, removed: tuple[str, ...]) -> None:

@@ -34,7 +34,8 @@ class Ended:
     code: int
     out: str
     err: str
-    interrupted: bool
+    interrupted: int
+    """The signal that has interrupted it; 0 where none has."""
 
     @property
     def lacks_stack(self) -> bool:
@@ -96,7 +97,7 @@ class PulumiCommand:
                         failures.append(failure)
             code = process.wait()
             said.seek(0)
-            ended = Ended(code, "".join(out), said.read(), bool(interruptions))
+            ended = Ended(code, "".join(out), said.read(), interruptions[0] if interruptions else 0)
         if failures:
             raise failures[0]
         return ended

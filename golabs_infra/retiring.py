@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from .account import Account
+from .account import UNBEGUN, Account
 from .changes import Change
 from .config_keys import ServiceSettings, unknown_service
 from .console import Screen
@@ -163,6 +163,8 @@ def _kept_or_restored(
     except (GolabsError, OSError, KeyboardInterrupt) as error:
         if not account.began or _is_untouched(run, asked, ahead):
             document.restore()
+            if isinstance(error, KeyboardInterrupt):
+                raise GolabsError(UNBEGUN) from error
             raise
         told = GolabsError("interrupted; what was done stays") if isinstance(error, KeyboardInterrupt) else error
         what, where, mend = (told.what, told.where, told.mend) if isinstance(told, GolabsError) else (str(told), "", "")

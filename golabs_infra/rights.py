@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from .endpoint import Endpoint
-from .errors import AdoptionError, Fault
+from .errors import AdoptionError, ApplyError, Fault
 from .inspection import MINIMUM_VERSION, PUBLIC_CLOSED_VERSION, Cluster
 from .sessions import Session, in_words
 from .settings import Settings
@@ -32,6 +32,23 @@ def check_server(endpoint: Endpoint, cluster: Cluster) -> None:
         raise AdoptionError(
             [Fault("server", what, f"ask who has, and why; where it was set on the admin: {reset}")], where=where
         )
+
+
+def check_valid(settings: Settings, endpoint: Endpoint, cluster: Cluster) -> None:
+    """Refuses a database that is half dropped. Raises ApplyError, which says what a person can do."""
+    if not cluster.invalid_database:
+        return
+    database, environment = settings.database, settings.environment
+    drop = remedy("DROP DATABASE {}", database)
+    raise ApplyError(
+        "the database is invalid: a DROP DATABASE that was interrupted has left it half dropped. PostgreSQL lets nobody in, "
+        "and can only drop it. Nothing was changed",
+        where=f"{database} on {endpoint.address}",
+        mend=f"golabs up {environment}, which drops it and makes it again, empty"
+        if settings.policy.drops
+        else f"have a backup at hand; then, as its owner or a superuser: {drop} then restore it from the backup, and "
+        f"golabs up {environment}",
+    )
 
 
 def check_rights(settings: Settings, endpoint: Endpoint, cluster: Cluster) -> None:
@@ -72,7 +89,8 @@ def check_drop(
     faults = [] if (lack := unadministered(cluster, users)) is None else [lack]
     if users and not (cluster.superuser or cluster.create_role):
         faults.append(_lacking(cluster, ["CREATEROLE"]))
-    if cluster.database_exists and not (cluster.superuser or cluster.owns_database):
+    there = cluster.database_exists or cluster.invalid_database
+    if there and not (cluster.superuser or cluster.owns_database):
         faults.append(_not_owner(cluster, database))
     if held := [session for session in sessions if not session.endable]:
         grant = f"; or, as a superuser: {remedy('GRANT pg_signal_backend TO {}', cluster.admin)}"
@@ -99,7 +117,7 @@ def rights_faults(settings: Settings, cluster: Cluster) -> list[Fault]:
     if not cluster.inherits:
         what = "it is NOINHERIT, and so can't act on what the services' users own"
         faults.append(Fault("admin", what, f"as a superuser: {remedy('ALTER ROLE {} INHERIT', cluster.admin)}"))
-    if cluster.database_exists and not cluster.owns_database:
+    if (cluster.database_exists or cluster.invalid_database) and not cluster.owns_database:
         faults.append(_not_owner(cluster, settings.database))
     if cluster.version_number < PUBLIC_CLOSED_VERSION and not cluster.database_exists:
         faults.append(_public_fault(cluster, settings.database))

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from . import connections
 from .engine_events import EngineReport, Listener
-from .errors import EngineError, GolabsError
+from .errors import EngineError, GolabsError, RunInterruptedError
 from .policy import CONFIRMATION_VARIABLE, DEMONSTRATION_ENVIRONMENT, TST_PASSPHRASE
 from .project import PROJECT_NAME, Project
 from .pulumi_command import Ended, PulumiCommand
@@ -259,8 +259,10 @@ class PulumiEngine:
 
     def _failure(self, what: str, ended: Ended, report: EngineReport) -> GolabsError:
         if ended.interrupted:
-            return EngineError(
-                f"pulumi {what} was interrupted and has ended in order; what was done until then stays",
+            left = "nothing was changed" if what == "preview" else "what was done until then stays"
+            return RunInterruptedError(
+                f"pulumi {what} was interrupted and has ended in order; {left}",
+                number=ended.interrupted,
                 where=self._environment,
                 mend="run the same command again: it picks up from there",
             )

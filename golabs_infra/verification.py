@@ -38,6 +38,7 @@ from .probing import Probed, probe
 from .project import Project
 from .proofs import note_proofs, recall_proofs
 from .report import FORMAT, CatalogProof, LiveProof, Report, Target, entries
+from .rights import check_valid
 from .rules_roles import password_finding
 from .scratch import read_relations
 from .settings import Settings
@@ -198,6 +199,7 @@ class Verifier:
         with connect_admin(self._endpoint) as admin:
             cluster = read_cluster(admin, settings.environment, settings.database, settings.users)
             self._check_identity(cluster)
+            check_valid(settings, self._endpoint, cluster)
             verifiers = read_verifiers(admin, cluster) if cluster.superuser else {}
             passwordless = [user for user, verifier in verifiers.items() if verifier is None]
             refuted = self._refuted(admin, cluster, passwords, passwordless) if cluster.superuser else frozenset()

@@ -18,7 +18,8 @@ SELECT current_setting('server_version_num')::int AS version_number,
               AND pg_has_role(current_user, managed.oid, 'USAGE')
         )) AS superuser_extensions,
        (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()) AS tls_version,
-       d.datname IS NOT NULL AS database_exists,
+       d.datname IS NOT NULL AND d.datconnlimit <> -2 AS database_exists,
+       coalesce(d.datconnlimit = -2, false) AS invalid_database,  -- as an interrupted DROP DATABASE leaves it
        pg_encoding_to_char(d.encoding)::text AS encoding,
        pg_get_userbyid(d.datdba)::text AS database_owner,
        coalesce(pg_has_role(current_user, d.datdba, 'USAGE'), false) AS owns_database,

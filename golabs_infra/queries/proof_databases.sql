@@ -1,5 +1,6 @@
 -- Every database of the server with its owner, and what each grantee may do there.
-SELECT d.datname::text AS name, pg_get_userbyid(d.datdba)::text AS owner, d.datallowconn AS allows_connections,
+SELECT d.datname::text AS name, pg_get_userbyid(d.datdba)::text AS owner,
+       d.datallowconn AND d.datconnlimit <> -2 AS allows_connections,
        d.datistemplate AS is_template, d.datconnlimit AS connection_limit,
        CASE WHEN e.grantee = 0 THEN 'public' ELSE pg_get_userbyid(e.grantee)::text END AS grantee,
        pg_get_userbyid(e.grantor)::text AS grantor,

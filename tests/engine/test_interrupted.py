@@ -152,7 +152,7 @@ def test_golabs_waits_for_the_engine_to_end_in_order_when_it_is_interrupted(
     assert process.stdout is not None
     said += process.stdout.read()
     process.stdout.close()
-    assert process.wait() == 1, said
+    assert process.wait() == -number, said
     assert "pulumi up was interrupted and has ended in order" in said
     assert "Traceback" not in said
     assert not checkout.project.output_folder("tst").exists()

@@ -258,7 +258,7 @@ def test_an_interruption_keeps_the_file_and_says_how_to_go_on_and_back(
         running.send_signal(number)
         time.sleep(1)
     said, _ = running.communicate(timeout=120)
-    assert running.returncode == 1, said
+    assert running.returncode == -number, said
     assert "pulumi up was interrupted and has ended in order" in said
     way = "Pulumi.dev.yaml has the change; to go on: golabs up dev; to go back: golabs retire dev billing --undo"
     assert way in said

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 import yaml
 from psycopg.sql import SQL, Identifier, Literal
 from pydantic import SecretStr
 
+from golabs_infra import passphrase as passphrases
 from golabs_infra.changes import Change, CreateRole, SetPassword
 from golabs_infra.connecting import connect_admin
 from golabs_infra.connections import Record, connection_file
@@ -230,6 +232,18 @@ def with_admin(
         if signals:
             connection.execute(SQL("GRANT pg_signal_backend TO {}").format(Identifier(name)))
     return replace(endpoint, admin_user=name, admin_password=SecretStr("deploys-every-day"))
+
+
+def conceal_admin_password(project: Project, environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Encrypts the admin's password in the stack's file, as guarded stacks want it, and exports the passphrase."""
+    phrase = "a phrase of the test's own"
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", phrase)
+    crypter, salt = passphrases.create(phrase)
+    file = project.stack_file(environment)
+    document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    clear = document["config"]["golabs-infra:adminPassword"]
+    document["config"]["golabs-infra:adminPassword"] = {"secure": crypter.encrypt(clear)}
+    file.write_text(yaml.safe_dump({**document, "encryptionsalt": salt}), encoding="utf-8")
 
 
 def secret_words(project: Project, environment: str = "tst") -> set[str]:

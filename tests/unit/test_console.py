@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from io import StringIO
 
 import pytest
 
@@ -58,11 +59,21 @@ def test_a_question_follows_on_a_line_of_its_own(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    monkeypatch.setattr("sys.stdin", None)
+    monkeypatch.setattr("sys.stdin", StringIO("yes\n"))
     screen = Screen()
     screen.progress("users tried", 1, 2)
-    assert screen.ask("go on?") == ""
-    assert capsys.readouterr().err == "\rusers tried: 1 of 2\ngo on? "
+    assert screen.ask("go on?") == "yes"
+    screen.error("why not")
+    assert capsys.readouterr().err.startswith("\rusers tried: 1 of 2\ngo on? \n")
+
+
+@pytest.mark.parametrize("given", [None, StringIO("")], ids=["closed", "at its end"])
+def test_where_nobody_can_answer_nothing_is_asked(
+    given: StringIO | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", given)
+    assert Screen().ask("go on?") is None
+    assert capsys.readouterr().err == ""
 
 
 def test_what_can_be_printed_is_shown_as_it_is() -> None:
