@@ -1,7 +1,7 @@
 """Reads the fenced blocks of a Markdown page: commands with the output that they show, and what comments before them say.
 
 A `console` block's commands begin with `$ `; a line that ends in a backslash, an open quote or a heredoc goes on. All else
-in it is output. HTML comments directly before the fence direct the run: `needs`, `exit`, `stdin`, `before`, `output`,
+in it is output. HTML comments directly before the fence direct the run: `needs`, `exit`, `stdin`, `before`,
 `not run`. Nothing is run here.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PROMPT = "$ "
-DIRECTIVES = ("needs", "exit", "stdin", "before", "output", "not run")
+DIRECTIVES = ("needs", "exit", "stdin", "before", "not run")
 MARKS = ("faults", "generated")
 """Comments that belong to whoever writes a part of the page."""
 LANGUAGES = ("console", "text", "yaml", "sql", "json")
