@@ -86,7 +86,7 @@ class Rotation:
                 if closed := [name for name in older if name in users]:
                     yield f"closed: {some(closed)}"
                 if gone := [name for name in older if name not in users]:
-                    yield f"not on the server any more: {some(gone)}; golabs up {environment} makes it again, closed"
+                    yield f"gone from the server before: {some(gone)}; golabs up {environment} makes it again, closed"
 
     def turns(self, settings: Settings, unfinished: Collection[str] = ()) -> tuple[Turn, ...]:
         """What has to change. `unfinished` are users that can log in although the configuration has closed them.
