@@ -333,8 +333,15 @@ def read_rows(connection: psycopg.Connection[Any], query: str, **parameters: obj
 
 
 @contextmanager
-def lost_in_words(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """Whatever the server answers to the admin with an error, or not at all, is one ServerConnectionError."""
+def lost_in_words(
+    connection: psycopg.Connection[Any],
+    failed: str = "the server could not be looked at",
+    consequence: str = "; nothing was changed by looking",
+) -> Iterator[None]:
+    """Whatever the server answers to the admin with an error, or not at all, is one ServerConnectionError.
+
+    It says what has `failed`, and after the mend what that means.
+    """
     try:
         yield
     except psycopg.errors.InsufficientPrivilege as error:
@@ -345,14 +352,14 @@ def lost_in_words(connection: psycopg.Connection[Any]) -> Iterator[None]:
         ) from error
     except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable) as error:
         raise ServerConnectionError(
-            f"the server could not be looked at: {str(error).strip()}",
+            f"{failed}: {str(error).strip()}",
             where=f"{connection.info.host}:{connection.info.port}",
-            mend="give the admin's sessions more time (SHOW statement_timeout; SHOW lock_timeout), and run this again; "
-            "nothing was changed by looking",
+            mend="give the admin's sessions more time (SHOW statement_timeout; SHOW lock_timeout), and run this again"
+            f"{consequence}",
         ) from error
     except psycopg.Error as error:
         raise ServerConnectionError(
-            f"the server could not be looked at: {str(error).strip()}",
+            f"{failed}: {str(error).strip()}",
             where=f"{connection.info.host}:{connection.info.port}" if not connection.closed else "",
-            mend="see that it runs, and run this again; nothing was changed by looking",
+            mend=f"see that the server runs, and run this again{consequence}",
         ) from error

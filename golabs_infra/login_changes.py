@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-import psycopg
 from pydantic import SecretStr
 
 from .applying import Applier, Progress
@@ -22,7 +21,7 @@ from .model import expand
 from .passwords import new_verifier
 from .plan import plan_logins
 from .rights import check_server, unadministered, whereabouts
-from .sessions import Session, end_sessions, open_sessions
+from .sessions import Session, close_sessions, open_sessions, sessions_left
 from .settings import Settings
 from .statement import remedy
 
@@ -110,12 +109,11 @@ class LoginChanger:
         with connect_admin(self.endpoint) as admin:
             return open_sessions(admin, self.settings.database, users)
 
-    def end_sessions(self, users: Collection[str]) -> tuple[Session, ...]:
-        """Ends the sessions by these logins that the admin may end; gives them."""
+    def end_sessions(self, users: Collection[str]) -> tuple[tuple[Session, ...], tuple[Session, ...]]:
+        """Ends the sessions by these logins that the admin may end; gives them, and those that are left.
+
+        Raises ServerConnectionError where the server is lost meanwhile.
+        """
         with connect_admin(self.endpoint) as admin:
-            ended = tuple(each for each in open_sessions(admin, self.settings.database, users) if each.endable)
-            try:
-                end_sessions(admin, ended)
-            except psycopg.errors.InsufficientPrivilege:
-                return ()
-            return ended
+            ended = close_sessions(admin, self.settings.database, users)
+            return ended, sessions_left(admin, self.settings.database, users, ended)

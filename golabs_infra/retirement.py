@@ -6,9 +6,7 @@ nothing is changed. Whether a finding stops the retirement is decided by who ask
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +15,13 @@ import psycopg
 from .connecting import connect_admin
 from .endpoint import Endpoint
 from .errors import ApplyError, Fault
-from .inspection import read_cluster, read_rows
+from .inspection import lost_in_words, read_cluster, read_rows, trust_only_the_catalogs
 from .model import PUBLIC
-from .sessions import Session, end_sessions, in_words, open_sessions
+from .sessions import Session, close_sessions, in_words, open_sessions, sessions_left
 from .settings import Settings
 from .statement import remedy
 
 _LOCK_TIMEOUT = "5s"
-_MOMENT_S = 2.0
-"""So long may a session that was asked to end take for it."""
 _SHOWN = 3
 """So many of the objects that a dependent needs are named in a sentence."""
 
@@ -128,7 +124,7 @@ def look_before_retirement(endpoint: Endpoint, settings: Settings, service: str)
                 mend=f"golabs up {settings.environment} first; or take {service} out of {settings.source}, where it was "
                 "never provisioned",
             )
-        sessions = _sessions(admin, settings, service)
+        sessions = open_sessions(admin, settings.database, users)
     with connect_admin(endpoint, settings.database) as connection:
         _begin(connection)
         return Preflight(
@@ -146,34 +142,22 @@ def look_before_retirement(endpoint: Endpoint, settings: Settings, service: str)
         )
 
 
-def close_sessions(endpoint: Endpoint, settings: Settings, service: str) -> tuple[Session, ...]:
+def close_service(endpoint: Endpoint, settings: Settings, service: str) -> tuple[Session, ...]:
     """Ends the sessions of a service's users that the admin may end. Gives those that it was asked to end."""
     with connect_admin(endpoint) as admin:
-        ended = [session for session in _sessions(admin, settings, service) if session.endable]
-        with suppress(psycopg.errors.InsufficientPrivilege):  # they have changed hands since; they are told as open
-            end_sessions(admin, ended)
-        return tuple(ended)
+        return close_sessions(admin, settings.database, settings.users_of(service))
 
 
-def sessions_left(
+def still_connected(
     endpoint: Endpoint, settings: Settings, service: str, ended: Collection[Session] = ()
 ) -> tuple[Session, ...]:
     """The sessions that a service's users still have, after those that were `ended` have had a moment to go."""
-    going = {session.pid for session in ended}
-    deadline = time.monotonic() + _MOMENT_S
     with connect_admin(endpoint) as admin:
-        left = _sessions(admin, settings, service)
-        while going & {session.pid for session in left} and time.monotonic() < deadline:
-            time.sleep(_MOMENT_S / 40)
-            left = _sessions(admin, settings, service)
-        return left
-
-
-def _sessions(admin: psycopg.Connection[Any], settings: Settings, service: str) -> tuple[Session, ...]:
-    return open_sessions(admin, settings.database, settings.users_of(service))
+        return sessions_left(admin, settings.database, settings.users_of(service), ended)
 
 
 def _begin(connection: psycopg.Connection[Any]) -> None:
     """Nothing that somebody made in `public` is run as the admin, and no migration's lock is waited for long."""
-    connection.execute("SET search_path TO pg_catalog, pg_temp")
-    connection.execute(f"SET lock_timeout TO '{_LOCK_TIMEOUT}'")
+    trust_only_the_catalogs(connection)
+    with lost_in_words(connection):
+        connection.execute(f"SET lock_timeout TO '{_LOCK_TIMEOUT}'")

@@ -16,7 +16,7 @@ from .config_keys import ServiceSettings, unknown_service
 from .console import Screen
 from .errors import GolabsError, RetirementError
 from .interrupting import killed_is_interrupted
-from .retirement import Preflight, close_sessions, look_before_retirement, sessions_left
+from .retirement import Preflight, close_service, look_before_retirement, still_connected
 from .runs import Run
 from .sessions import Session, in_words
 from .settings import Settings
@@ -182,15 +182,15 @@ def _is_untouched(run: Run, asked: Retirement, ahead: tuple[Change, ...]) -> boo
 
 
 def _end_sessions(run: Run, asked: Retirement) -> tuple[Session, ...]:
-    ended = close_sessions(run.endpoint, run.settings, asked.service)
-    sessions_left(run.endpoint, run.settings, asked.service, ended)
+    ended = close_service(run.endpoint, run.settings, asked.service)
+    still_connected(run.endpoint, run.settings, asked.service, ended)
     return ended
 
 
 def _leave_nobody(screen: Screen, run: Run, asked: Retirement, ended: tuple[Session, ...]) -> dict[str, object]:
     """What is said of sessions that are open although nobody can log in any more; ends them where it was told to."""
-    ended += close_sessions(run.endpoint, run.settings, asked.service) if asked.force else ()
-    left = sessions_left(run.endpoint, run.settings, asked.service, ended)
+    ended += close_service(run.endpoint, run.settings, asked.service) if asked.force else ()
+    left = still_connected(run.endpoint, run.settings, asked.service, ended)
     if ended:
         screen.line(f"sessions ended: {in_words(ended)}")
     if left:

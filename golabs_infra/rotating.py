@@ -78,8 +78,10 @@ class _Rotating:
         self._change_server()
         self._prove()
         self._write_after(self._records(changed.settings, {**self._old, **self._new}))
-        ended = self._end_sessions()
-        self._conclude(ended)
+        hindrance = self._end_sessions()
+        self._conclude()
+        if hindrance is not None:
+            raise hindrance
 
     # ---- before anything is changed
 
@@ -328,10 +330,28 @@ class _Rotating:
                 f"{user} was let in without being asked for its password (a line of pg_hba.conf), which proves nothing"
             )
 
-    def _end_sessions(self) -> str:
+    def _end_sessions(self) -> ApplyError | None:
+        """Those by the older login, where that was asked for. Gives what hinders it, for the state is to learn of the rest."""
         if self._asked.way is not Way.FINISH or not self._asked.force:
-            return ""
-        return in_words(self._changer.end_sessions([turn.old_name for turn in self._turns]))
+            return None
+        older = [turn.old_name for turn in self._turns]
+        try:
+            ended, left = self._changer.end_sessions(older)
+        except GolabsError as error:
+            return ApplyError(
+                f"nobody can log in as {some(older)} any more; whether all sessions of before have ended is not known: {error.what}",
+                where=error.where,
+                mend="stop the clients that use it, or have a superuser end their sessions with pg_terminate_backend",
+            )
+        if ended:
+            self._screen.line(f"sessions ended: {in_words(ended)}")
+        if left:
+            processes = ", ".join(str(session.pid) for session in left)
+            self._screen.warning(
+                f"still connected: {in_words(left)}; stop these clients, or have a superuser end them with "
+                f"pg_terminate_backend: {processes}"
+            )
+        return None
 
     # ---- afterwards
 
@@ -340,13 +360,11 @@ class _Rotating:
         """Whether the Pulumi engine's state has these users, and is to learn of what changes."""
         return not self._run.is_direct and {turn.service for turn in self._turns} <= self._remembered.in_state
 
-    def _conclude(self, ended: str) -> None:
+    def _conclude(self) -> None:
         environment, screen = self._run.environment, self._screen
         names = [turn.new_name for turn in self._turns]
         if self._new:
             screen.line(f"proven by logging in: {some(names)}")
-        if ended:
-            screen.line(f"sessions ended: {ended}")
         if self._is_in_state:
             try:
                 self._account.up()
@@ -371,17 +389,6 @@ class _Rotating:
         services = some(sorted({turn.service for turn in self._turns}))
         if self._document.was_written:
             yield f"{self._document.path.name} has changed: commit it"
-        match self._asked.way:
-            case Way.AT_ONCE:
-                yield f"have {services} read the connection files again; sessions that are open stay"
-            case Way.OVERLAP:
-                finish = replace(self._asked, way=Way.FINISH).command(environment)
-                yield f"both logins work: have {services} read the connection files again, then: golabs {finish}"
-            case Way.FINISH:
-                older = [turn.old_name for turn in self._turns]
-                if closed := [name for name in older if name in self._cluster.roles]:
-                    yield f"closed: {some(closed)}"
-                if gone := [name for name in older if name not in self._cluster.roles]:
-                    yield f"not on the server any more: {some(gone)}; golabs up {environment} makes it again, closed"
+        yield from self._asked.advice(environment, self._turns, self._cluster.roles.keys())
         if not self._run.is_direct and not self._is_in_state:
             yield f"the stack's state does not have {services} yet: golabs up {environment}"

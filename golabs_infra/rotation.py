@@ -8,7 +8,7 @@ other way. Who owns what and may do what never changes by it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from .config_keys import unknown_service
@@ -71,6 +71,22 @@ class Rotation:
         words += ["--user", self.kind] if self.kind else []
         words += {Way.AT_ONCE: [], Way.OVERLAP: ["--overlap"], Way.FINISH: ["--finish"]}[self.way]
         return " ".join([*words, *(["--force"] if self.force else [])])
+
+    def advice(self, environment: str, turns: Sequence[Turn], users: Collection[str]) -> Iterator[str]:
+        """What is to be known, and done, once the turns are; `users` are those that were on the server before."""
+        services = some(sorted({turn.service for turn in turns}))
+        older = [turn.old_name for turn in turns]
+        match self.way:
+            case Way.AT_ONCE:
+                yield f"have {services} read the connection files again; sessions that are open stay"
+            case Way.OVERLAP:
+                finish = replace(self, way=Way.FINISH).command(environment)
+                yield f"both logins work: have {services} read the connection files again, then: golabs {finish}"
+            case Way.FINISH:
+                if closed := [name for name in older if name in users]:
+                    yield f"closed: {some(closed)}"
+                if gone := [name for name in older if name not in users]:
+                    yield f"gone from the server before: {some(gone)}; golabs up {environment} makes it again, closed"
 
     def turns(self, settings: Settings, unfinished: Collection[str] = ()) -> tuple[Turn, ...]:
         """What has to change. `unfinished` are users that can log in although the configuration has closed them.

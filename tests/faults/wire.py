@@ -30,6 +30,8 @@ _PROTOCOL = 3
 _SYNC = b"S\0\0\0\4"
 _STATEMENTS = (b"Q", b"E")
 """The messages that have the server execute something: a simple query, or a prepared one."""
+_TEXTS = (b"Q", b"P")
+"""The messages that hold a statement's words: a simple query, or one that is prepared."""
 
 
 @dataclass(eq=False)
@@ -66,6 +68,7 @@ class Wire:
     """Set once it has happened."""
     _at: int | None = None
     _happening: Happening | None = None
+    _words: bytes | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def arm(self, at: int | None = None, happening: Happening | None = None) -> None:
@@ -73,6 +76,20 @@ class Wire:
         with self._lock:
             self.seen, self._at, self._happening = 0, at, happening
             self.over.clear()
+
+    def arm_at_words(self, words: str, happening: Happening) -> None:
+        """Has something happen once, before the first statement that has these words in it."""
+        self.arm(None, happening)
+        self._words = words.encode()
+
+    def read(self, session: Session, message: bytes) -> None:
+        """A message that may hold a statement's words is about to be handed on."""
+        with self._lock:
+            due = self._words is not None and self._words in message
+            self._words = None if due else self._words
+        if due and self._happening is not None:
+            self._happening(self, session, message)
+            self.over.set()
 
     def count(self, session: Session, statement: bytes) -> None:
         """One statement is about to be handed on."""
@@ -152,6 +169,8 @@ def _carry(made: Wire, client: socket.socket) -> None:
         back.start()
         while True:
             kind, message = _message(client)
+            if kind in _TEXTS:
+                made.read(session, message)
             if kind in _STATEMENTS:
                 made.count(session, kind + message)
             server.sendall(kind + message)

@@ -185,7 +185,7 @@ def test_an_overlap_whose_older_login_was_dropped_by_hand_is_finished_and_an_up_
     old = f"billing_app_dev_{gone}"
     as_superuser(stack.server, f"DROP OWNED BY {old}", f"DROP ROLE {old}", database=stack.database)
     out = stack.done("rotate", "billing", "--finish")
-    assert f"not on the server any more: {old}; golabs up dev makes it again, closed" in out
+    assert f"gone from the server before: {old}; golabs up dev makes it again, closed" in out
     assert "closed: " not in out
     newest = "user" if gone == "twin" else "twin"
     assert stack.logins == {"billing": {"app": [newest]}}
