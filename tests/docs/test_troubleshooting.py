@@ -15,6 +15,7 @@ from ..support import REPOSITORY
 TROUBLESHOOTING = REPOSITORY / "docs" / "troubleshooting.md"
 SAID_BY_OTHERS = {
     "PostgreSQL": (
+        "cannot connect to invalid database",
         "canceling statement due to lock timeout",
         "canceling statement due to statement timeout",
         "permission denied for schema",
@@ -35,6 +36,7 @@ FAULTS = (
     (r"^bad input", "unknown key"),
     (r"connection cut|server restarted|session ended", "the connection to PostgreSQL was lost"),
     (r"^kill -9", "a run that is dead"),
+    (r"^Ctrl-C|^SIGTERM", "interrupted"),
     (r"connection is free", "too many clients already"),
     (r"somebody is changing a service's user", "canceling statement due to lock timeout"),
     (r"statement_timeout", "canceling statement due to statement timeout"),
@@ -82,7 +84,7 @@ def said() -> str:
 def causes() -> list[str]:
     """The names of the faults after which a command had something to say."""
     rows = re.findall(r"^\| (.*?) \| .*? \| \d+ \| (.*?) \|", (REPOSITORY / "docs/faults.md").read_text(), re.MULTILINE)
-    return sorted({name for name, ending in rows if "exit 1" in ending or "killed" in ending})
+    return sorted({name for name, ending in rows if re.search("exit 1|killed|by the signal", ending)})
 
 
 @pytest.mark.parametrize("page", [TROUBLESHOOTING, REPOSITORY / "README.md"], ids=lambda page: page.name)
