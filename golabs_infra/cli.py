@@ -9,6 +9,7 @@ import logging
 import os
 import shlex
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +24,7 @@ from .cli_proofs import drift, verify
 from .cli_rotation import rotate
 from .cli_server import server_app
 from .console import Screen
-from .engines import EngineChoice
+from .engines import EngineChoice, with_engine
 from .errors import EngineError, GolabsError, UsageError
 from .formats_login import ExportFormat
 from .guarding import check_destroy, check_reset
@@ -110,13 +111,19 @@ def doctor(
     screen = Screen(as_json)
     checks = list(examine(invocation(context).run(environment, engine)))
     screen.table(
-        ("check", "verdict", ""), [(check.name, check.verdict, check.detail) for check in checks if check.detail]
+        ("check", "verdict", ""),
+        [
+            (check.name, check.verdict, with_engine(check.detail, environment, engine))
+            for check in checks
+            if check.detail
+        ],
     )
     for check in checks:
+        told = with_engine(f"{check.name}: {check.problem}", environment, engine)
         if check.problem is not None and check.advice:
-            screen.warning(f"{check.name}: {check.problem}")
+            screen.warning(told)
         elif check.problem is not None:
-            screen.error(f"{check.name}: {check.problem}")
+            screen.error(told)
     failed = [check for check in checks if check.verdict == "fails"]
     screen.result(
         {
@@ -303,6 +310,14 @@ def _commands(arguments: list[str]) -> list[str]:
     return [f"{arguments[0]} "] if arguments and arguments[0] in {*known, "server"} else []
 
 
+def _as_asked(text: str, arguments: list[str]) -> str:
+    """A message whose commands ask for the direct engine where this one did."""
+    if "--engine=direct" in arguments or ("--engine", "direct") in pairwise(arguments):
+        for word in arguments:
+            text = with_engine(text, word, EngineChoice.DIRECT)
+    return text
+
+
 def _exit_code(arguments: list[str]) -> int:
     screen = Screen()
     if not arguments:
@@ -316,7 +331,7 @@ def _exit_code(arguments: list[str]) -> int:
         code = result if isinstance(result, int) else 0
     except GolabsError as error:
         code = EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
-        screen.error(str(error))
+        screen.error(_as_asked(str(error), arguments))
     except typer.TyperException as error:
         code = EXIT_USAGE
         screen.error(f"{error.format_message()}\n  mend: golabs {' '.join(_commands(arguments))}--help")
