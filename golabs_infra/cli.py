@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import shlex
 import sys
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -41,11 +43,18 @@ _INTERRUPTED = 130
 app = typer.Typer(
     name="golabs",
     help="Provisions PostgreSQL for the Go Labs services. ENV is a stack's name: tst, dev, qua, prd.",
+    epilog=epilog(""),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(server_app, name="server")
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        Screen().raw(f"golabs-infra {version('golabs-infra')} (Python {platform.python_version()})")
+        raise typer.Exit
 
 
 @app.callback()
@@ -58,6 +67,9 @@ def _options(
             help="A checkout of golabs-infra; default: the one you are in, else the one that golabs is installed from.",
         ),
     ] = None,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which version this is.")
+    ] = False,
 ) -> None:
     context.obj = Invocation(project)
 
@@ -253,7 +265,9 @@ app.command(context_settings=ANY_ARGUMENTS, epilog=epilog("set-password"))(set_p
 def sql_(
     context: typer.Context,
     environment: Environment,
-    service: Annotated[str | None, typer.Option("--service", help="Only what one service needs.")] = None,
+    service: Annotated[
+        str | None, typer.Option("--service", help="Only what one service needs.", autocompletion=services)
+    ] = None,
     verifiers: Annotated[
         bool,
         typer.Option("--verifiers", help="With the verifiers of the users' passwords (hashes: keep them private)."),
