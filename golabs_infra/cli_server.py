@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +11,7 @@ from .cli_examples import epilog
 from .cli_options import AsJson, invocation
 from .console import Screen
 from .endpoint import EMBEDDED_PORT
+from .errors import GolabsError
 
 if TYPE_CHECKING:
     from .server import EmbeddedServer, ServerStatus
@@ -32,7 +34,17 @@ def server_start(
 @server_app.command("stop", epilog=epilog("server stop"))
 def server_stop(context: typer.Context, as_json: AsJson = False) -> None:
     """Stop it; its data stays."""
-    _show_status(_server(context).stop(), as_json)
+    server, screen = _server(context), Screen(as_json)
+    before: ServerStatus | None = None
+    with suppress(GolabsError):  # what can't be asked can be stopped all the same
+        before = server.status()
+    after = server.stop()
+    if before is None or before.running:
+        known = f" {before.version} on {before.host}:{before.port}" if before else ""
+        screen.line(f"stopped PostgreSQL{known}; its data stays in {after.data_directory}")
+    else:
+        screen.line(f"the embedded PostgreSQL did not run; its data is in {after.data_directory}")
+    screen.result(after.as_json())
 
 
 @server_app.command("status", epilog=epilog("server status"))
