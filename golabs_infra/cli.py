@@ -348,7 +348,8 @@ def _exit_code(arguments: list[str]) -> int:
         screen.error(_as_asked(str(error), arguments))
     except typer.TyperException as error:
         code = EXIT_USAGE
-        screen.error(f"{error.format_message()}\n  mend: golabs {' '.join(_commands(arguments))}--help")
+        what = error.format_message().replace(": Value error, ", ": ")
+        screen.error(f"{what}\n  mend: golabs {' '.join(_commands(arguments))}--help")
     except OSError as error:
         what = f"{error.filename or 'standard output'}: {error.strerror}"
         screen.error(f"{what}\n  mend: free space or mend permissions there, and run this again")
