@@ -20,6 +20,7 @@ from .changes import Change, GrantPrivileges, RevokePrivileges
 from .console import Screen
 from .direct import Applied
 from .engine_events import EngineReport, Notice, Step
+from .engines import with_engine
 from .errors import ApplyError, EngineError, GolabsError, PolicyError, ServerConnectionError, ServerError
 from .forgetting import forget_environment
 from .guarding import check_losses
@@ -335,6 +336,7 @@ class Account:
         self._screen.step(symbol, text)
 
     def _warn(self, text: str) -> None:
+        text = with_engine(text, self._run.environment, self._run.requested)
         self._warnings.append(text)
         self._screen.warning(text)
 

@@ -11,7 +11,6 @@ import shlex
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -21,13 +20,14 @@ import typer
 from .account import INTERRUPTION, UNBEGUN, Account
 from .cli_completion import services
 from .cli_credentials import ANY_ARGUMENTS, set_password
+from .cli_endings import as_asked, misused, with_causes
 from .cli_examples import epilog
-from .cli_options import EXIT_FAILED, EXIT_USAGE, AsJson, Engine, Environment, Invocation, Yes, invocation
+from .cli_options import EXIT_FAILED, EXIT_USAGE, AsJson, Engine, Environment, Invocation, Yes, invocation, show_version
 from .cli_proofs import drift, verify
 from .cli_rotation import rotate
 from .cli_server import server_app
 from .console import Screen
-from .engines import EngineChoice
+from .engines import EngineChoice, with_engine
 from .errors import (
     TRACEBACK_VARIABLE,
     DefectError,
@@ -55,6 +55,7 @@ _SAYS_ITSELF = frozenset({"doctor", "preview", "up", "destroy", "reset", "verify
 app = typer.Typer(
     name="golabs",
     help="Provisions PostgreSQL for the Go Labs services. ENV is a stack's name: tst, dev, qua, prd.",
+    epilog=epilog(""),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -72,6 +73,9 @@ def _options(
             help="A checkout of golabs-infra; default: the one you are in, else the one that golabs is installed from.",
         ),
     ] = None,
+    _: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Say which version this is.")
+    ] = False,
 ) -> None:
     context.obj = Invocation(project)
 
@@ -121,13 +125,19 @@ def doctor(
     screen = Screen(as_json)
     checks = list(examine(invocation(context).run(environment, engine)))
     screen.table(
-        ("check", "verdict", ""), [(check.name, check.verdict, check.detail) for check in checks if check.detail]
+        ("check", "verdict", ""),
+        [
+            (check.name, check.verdict, with_engine(check.detail, environment, engine))
+            for check in checks
+            if check.detail
+        ],
     )
     for check in checks:
+        told = with_engine(f"{check.name}: {check.problem}", environment, engine)
         if check.problem is not None and check.advice:
-            screen.warning(f"{check.name}: {check.problem}")
+            screen.warning(told)
         elif check.problem is not None:
-            screen.error(f"{check.name}: {check.problem}")
+            screen.error(told)
     failed = [check for check in checks if check.verdict == "fails"]
     screen.result(
         {
@@ -261,7 +271,9 @@ app.command(context_settings=ANY_ARGUMENTS, epilog=epilog("set-password"))(set_p
 def sql_(
     context: typer.Context,
     environment: Environment,
-    service: Annotated[str | None, typer.Option("--service", help="Only what one service needs.")] = None,
+    service: Annotated[
+        str | None, typer.Option("--service", help="Only what one service needs.", autocompletion=services)
+    ] = None,
     verifiers: Annotated[
         bool,
         typer.Option("--verifiers", help="With the verifiers of the users' passwords (hashes: keep them private)."),
@@ -343,23 +355,6 @@ def _end_by(number: int) -> NoReturn:
     sys.exit(128 + number)  # of a signal that this thread is spared
 
 
-def _place(error: typer.TyperException) -> tuple[str, list[str]]:
-    """The command that was meant, as it is typed, and the names of those below it."""
-    context = getattr(error, "ctx", None)
-    below = sorted(getattr(context.command, "commands", {})) if context is not None else []
-    words: list[str] = []
-    while context is not None and context.parent is not None:
-        words.insert(0, context.info_name or "")
-        context = context.parent
-    return " ".join(["golabs", *words]), below
-
-
-def _misused(error: typer.TyperException) -> str:
-    command, below = _place(error)
-    what = error.format_message() if str(error) else f"name one of {', '.join(below)}"
-    return f"{what}\n  mend: {command} --help"
-
-
 def _interruption(arguments: list[str]) -> str:
     """What an interruption has left that no command has told of."""
     return UNBEGUN if _command(arguments) in ("", *_SAYS_ITSELF) and "--repair" not in arguments else INTERRUPTION
@@ -379,11 +374,11 @@ def _exit_code(arguments: list[str], came: list[int]) -> int:
         code = result if isinstance(result, int) else 0
     except GolabsError as error:
         code = EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
-        screen.error(str(error))
-        came += [each.number for each in _chain(error) if isinstance(each, RunInterruptedError)]
+        screen.error(as_asked(str(error), arguments))
+        came += [each.number for each in with_causes(error) if isinstance(each, RunInterruptedError)]
     except typer.TyperException as error:
         code = EXIT_USAGE
-        screen.error(_misused(error))
+        screen.error(misused(error))
     except OSError as error:
         screen.error(str(system_error(error, "standard output")))
     except (typer.Abort, KeyboardInterrupt):
@@ -396,10 +391,3 @@ def _exit_code(arguments: list[str], came: list[int]) -> int:
         if code and _command(arguments) == "env":
             screen.raw(_STOP)
     return code
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and those that it was made of."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

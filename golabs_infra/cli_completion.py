@@ -1,4 +1,4 @@
-"""What a shell completes: stacks of the checkout, and the services of a stack. It reads files, and is silent about faults."""
+"""What a shell completes: stacks of the checkout, the services of a stack, and their users. It reads files, and is silent about faults."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from .config_keys import service_names
 from .errors import GolabsError
+from .names import USER_KINDS
 from .project import Project, find_project
 from .stackfile import StackFile
 
@@ -23,7 +24,9 @@ def environments(context: typer.Context, incomplete: str) -> list[str]:
 
 def services(context: typer.Context, incomplete: str) -> list[str]:
     """The services of the stack that stands before it on the line."""
-    project, environment = _project(context), context.params.get("environment")
+    # Before an option that has no value yet, words are left as they stand.
+    environment = context.params.get("environment") or next(iter(context.args), None)
+    project = _project(context)
     if project is None or not isinstance(environment, str):
         return []
     try:
@@ -31,6 +34,11 @@ def services(context: typer.Context, incomplete: str) -> list[str]:
     except (GolabsError, OSError):
         return []
     return [name for name in service_names(listed) if name.startswith(incomplete)]
+
+
+def users(context: typer.Context, incomplete: str) -> list[str]:
+    """The kinds of user that every service has."""
+    return [kind for kind in USER_KINDS if kind.startswith(incomplete)]
 
 
 def _project(context: typer.Context) -> Project | None:

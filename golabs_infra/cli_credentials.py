@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from .cli_completion import services, users
 from .cli_options import AsJson, Environment, invocation
 from .console import Screen
 from .engines import EngineChoice
@@ -19,10 +20,14 @@ def set_password(
     context: typer.Context,
     environment: Environment,
     service: Annotated[
-        str | None, typer.Argument(metavar="SERVICE", help="The service's name.", show_default=False)
+        str | None,
+        typer.Argument(metavar="SERVICE", help="The service's name.", show_default=False, autocompletion=services),
     ] = None,
     user: Annotated[
-        str | None, typer.Argument(metavar="USER", help="migration or app, or the user's name.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="USER", help="migration or app, or the user's name.", show_default=False, autocompletion=users
+        ),
     ] = None,
     admin: Annotated[bool, typer.Option("--admin", help="The admin's password, instead of SERVICE USER.")] = False,
     as_json: AsJson = False,

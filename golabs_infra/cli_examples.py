@@ -3,6 +3,20 @@
 from __future__ import annotations
 
 EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
+    "": (
+        ("golabs up tst", "provision tst, or converge it"),
+        ("golabs verify tst", "prove that no service reaches another's data"),
+        ("golabs up --help", "options and examples of one command"),
+    ),
+    "server start": (
+        ("golabs server start", "start it, on the port that it has"),
+        ("golabs server start --port 54330", "where another one has that port"),
+    ),
+    "server stop": (("golabs server stop", "stop it; the next start finds all data again"),),
+    "server status": (
+        ("golabs server status", "does it run, and where?"),
+        ("golabs server status --json", "the same for programs"),
+    ),
     "setup": (("golabs setup", "look for the Pulumi CLI and its plugins"),),
     "env": (('eval "$(golabs env tst)" && pulumi up --stack tst', "plain pulumi on tst"),),
     "doctor": (("golabs doctor dev", "why does dev not come up?"),),
@@ -47,6 +61,6 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 def epilog(command: str) -> str:
-    """The examples of a command as the end of its help: a line each, what it does below it."""
+    """The examples of a command, or of `golabs` itself, as the end of its help: a line each, what it does below it."""
     lines = [f"{line}\n\n    {does}" for line, does in EXAMPLES[command]]
     return "\n\n".join(["Examples:", *lines])

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import platform
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .cli_completion import environments
+from .console import Screen
 from .engines import EngineChoice
 from .errors import UsageError
 from .names import environment_name_problem
@@ -64,3 +67,10 @@ def invocation(context: typer.Context) -> Invocation:
     if found is None:
         raise AssertionError("the callback sets it before any command")
     return found
+
+
+def show_version(asked: bool) -> None:
+    """What `--version` does."""
+    if asked:
+        Screen().raw(f"golabs-infra {version('golabs-infra')} (Python {platform.python_version()})")
+        raise typer.Exit

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 from .errors import EngineError
 from .policy import Policy
 from .toolchain import Toolchain
+
+WITH_ENGINE = ("doctor", "preview", "up", "destroy", "retire", "import-legacy", "rotate", "export")
+"""The commands that take `--engine`."""
 
 
 class EngineChoice(StrEnum):
@@ -47,5 +51,18 @@ def choose_engine(
         return Chosen(EngineChoice.DIRECT, f"not found: {missing}; the embedded server needs no more")
     raise EngineError(
         f"{environment} needs the Pulumi engine, which can't run here: not found: {missing}",
-        mend=f"{install}; or, without state and previews of Pulumi: --engine direct",
+        mend=f"{install}; or, without the state and the previews of Pulumi, the same command with --engine direct",
     )
+
+
+def with_engine(text: str, environment: str, requested: EngineChoice) -> str:
+    """A message whose commands on the environment ask for the direct engine where the run did, so that they can be pasted.
+
+    >>> with_engine("run golabs up dev, then this", "dev", EngineChoice.DIRECT)
+    'run golabs up dev --engine direct, then this'
+    """
+    if requested is not EngineChoice.DIRECT or not environment:
+        return text
+    commands = "|".join(WITH_ENGINE)
+    offered = rf"\bgolabs (?:{commands}) {re.escape(environment)}(?![\w-])(?![^;,\n]*--engine)"
+    return re.sub(offered, lambda found: f"{found[0]} --engine {requested}", text)

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from .account import Account
 from .config_keys import from_json, service_name
 from .console import Screen
-from .engines import EngineChoice
+from .engines import EngineChoice, with_engine
 from .errors import ConfigError, EngineError, Fault, GolabsError
 from .legacy import Legacy, Understood, read_legacy
 from .legacy_layout import read_layout
@@ -187,12 +187,17 @@ def import_legacy(run: Run, screen: Screen, folder: Path, *, overwrite: bool, pr
         option = "" if run.requested is EngineChoice.AUTO else f" --engine {run.requested}"
         where = f"{error.where}: " if error.where else ""
         again = f"golabs preview {environment}{option}"
+        is_there = f"{took.name} {'is written' if written else 'says all of it already'}"
+        mend = f"{error.mend or 'settle that'}; then: {again}"
+        if isinstance(error, EngineError) and not (option or run.toolchain.complete):
+            direct = f"{again} --engine {EngineChoice.DIRECT}"
+            mend = f"golabs setup, then: {again}; or, without the state and the previews of Pulumi: {direct}"
         raise EngineError(
-            f"{took.name} is written, but the preview of adopting {environment} failed: {where}{error.what}",
-            mend=f"{error.mend}; then: {again}" if error.mend else f"settle that, then: {again}",
+            f"{is_there}, but the preview of adopting {environment} failed: {where}{error.what}",
+            mend=mend,
         ) from error
     account.finish(**report)
-    screen.line(f"to adopt it: golabs up {environment}")
+    screen.line(with_engine(f"to adopt it: golabs up {environment}", environment, run.requested))
 
 
 def _tell(legacy: Legacy, screen: Screen) -> None:

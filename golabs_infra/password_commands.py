@@ -1,4 +1,4 @@
-"""The commands that give a password, as errors offer them: worded once, for every place that says what to do.
+"""What gives a key its value, as errors offer it: worded once, for every place that says what to do.
 
 Pure. It names commands and runs none; what `golabs set-password` does is `storing`'s business.
 """
@@ -22,6 +22,16 @@ def set_password(environment: str, path: str) -> str:
         return f"golabs set-password {environment} --admin"
     service, _, key = path.partition(".")[2].rpartition(".")
     return f"golabs set-password {environment} {service} {key}"
+
+
+def set_key(environment: str, key: str, value: str) -> str:
+    """How a key that is no secret gets a value: the line of the stack's file, which needs no CLI, and the CLI's command.
+
+    >>> set_key("dev", "port", "5433")
+    'write golabs-infra:port: 5433 below config: in Pulumi.dev.yaml; or: pulumi config set port 5433 --stack dev'
+    """
+    line = f"write {PROJECT_NAME}:{key}: {value} below config: in Pulumi.{environment}.yaml"
+    return f"{line}; or: pulumi config set {key} {value} --stack {environment}"
 
 
 def set_secret(environment: str, path: str) -> str:

@@ -60,8 +60,12 @@ class Project:
         return self.root / "output" / environment
 
     def relative(self, path: Path) -> str:
-        """A path as a user in the checkout would write it."""
-        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
+        """A path as its reader can use it: from the checkout's folder where that is the current one, else whole."""
+        try:
+            is_here = Path.cwd() == self.root.resolve()
+        except OSError:  # the current folder was removed
+            is_here = False
+        return str(path.relative_to(self.root)) if is_here and path.is_relative_to(self.root) else str(path)
 
 
 def find_project(start: Path) -> Project:

@@ -14,6 +14,7 @@ from .account import UNBEGUN, Account
 from .changes import Change
 from .config_keys import ServiceSettings, unknown_service
 from .console import Screen
+from .engines import with_engine
 from .errors import GolabsError, RetirementError
 from .interrupting import killed_is_interrupted
 from .retirement import Preflight, close_service, look_before_retirement, still_connected
@@ -103,10 +104,8 @@ def _say_that_it_is_so(run: Run, screen: Screen, asked: Retirement) -> None:
     if asked.undo:
         screen.line(f"{service} is not retired, neither in {name} nor on the server")
         return
-    screen.line(
-        f"{service} is retired already, in {name} and on the server; to take it back: "
-        f"golabs retire {environment} {service} --undo"
-    )
+    back = with_engine(f"golabs retire {environment} {service} --undo", environment, run.requested)
+    screen.line(f"{service} is retired already, in {name} and on the server; to take it back: {back}")
 
 
 def _show(screen: Screen, run: Run, preflight: Preflight) -> None:

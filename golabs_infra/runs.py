@@ -21,6 +21,7 @@ from .engines import Chosen, EngineChoice, choose_engine
 from .errors import ConfigError, Fault, GolabsError
 from .inspection import Cluster, look_at
 from .names import database_name
+from .password_commands import set_key
 from .policy import POLICIES, Policy, policy_of
 from .project import Project
 from .settings import Settings, read_settings
@@ -56,7 +57,7 @@ class Run:
         try:
             return policy_of(self.environment, declared if isinstance(declared, str) and declared in POLICIES else None)
         except ValueError as error:
-            mend = f"pulumi config set policy disposable|keep|guarded --stack {self.environment}"
+            mend = f"{set_key(self.environment, 'policy', 'keep')} (or disposable, or guarded)"
             raise ConfigError([Fault(f"{NAMESPACE}policy", str(error), mend)], where=self.file.path.name) from None
 
     @property

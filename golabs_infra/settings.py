@@ -33,7 +33,7 @@ from .config_keys import (
 from .endpoint import Endpoint, SslMode, is_loopback
 from .errors import ConfigError, Fault
 from .login_keys import LoginKeys
-from .password_commands import set_password
+from .password_commands import set_key, set_password
 from .passwords import password_problems
 from .policy import BY_ENVIRONMENT, POLICIES, Policy, policy_of
 from .stackfile import NAMESPACE, RawConfig
@@ -177,7 +177,7 @@ class _Reader:
                 mend = (
                     "remove the key"
                     if name
-                    else f"pulumi config set policy keep --stack {self.raw.environment} (or disposable, or guarded)"
+                    else f"{set_key(self.raw.environment, 'policy', 'keep')} (or disposable, or guarded)"
                 )
                 self.fault("policy", str(error), mend)
             return BY_ENVIRONMENT.get(self.raw.environment)
@@ -191,7 +191,7 @@ class _Reader:
                 self.fault(
                     "host",
                     "neither host nor server is given",
-                    f"pulumi config set host db.example.org --stack {environment}",
+                    set_key(environment, "host", "db.example.org"),
                 )
             by_certificate = values.get("sslCert") is not None and values.get("sslKey") is not None
             if values.get(ADMIN_PASSWORD) is None and not by_certificate:
@@ -235,13 +235,12 @@ class _Reader:
 
     def _check_certificates(self, keys: ServerKeys, ssl_mode: SslMode) -> None:
         """Certificates that the mode needs and does not have, or has and does not use."""
-        command = f"pulumi config set {{}} --stack {self.raw.environment}"
         if ssl_mode.startswith("verify-") and keys.ssl_root_cert is None:
             # Left out, libpq, the Pulumi provider and the JDBC driver would each look in another place.
             self.fault(
                 "sslRootCert",
                 f"sslMode {ssl_mode} needs the certificate of the authority that the server's is proven by",
-                command.format("sslRootCert certs/ca.pem"),
+                set_key(self.raw.environment, "sslRootCert", "certs/ca.pem"),
             )
         given = {"sslRootCert": keys.ssl_root_cert, "sslCert": keys.ssl_cert, "sslKey": keys.ssl_key}
         unused = [key for key, path in given.items() if path is not None]
@@ -250,7 +249,7 @@ class _Reader:
             self.fault(
                 "sslMode",
                 f"it is disable{default}, which makes no use of {' and '.join(unused)}",
-                f"{command.format('sslMode verify-full')} (or require, without a root certificate)",
+                f"{set_key(self.raw.environment, 'sslMode', 'verify-full')} (or require, without a root certificate)",
             )
 
     def _valid_host(self, value: object) -> str | None:

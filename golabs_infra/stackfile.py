@@ -182,7 +182,8 @@ class StackFile:
                         environment,
                         f"there is no stack of this name: {path.name} does not exist"
                         + (f" (there are: {', '.join(known)})" if known else ""),
-                        f"pulumi stack init {environment}, then set services and host in {path.name}",
+                        f"write {path.name} with {NAMESPACE}policy, host and services below config:, as the others have "
+                        f"them; with the Pulumi CLI, first: pulumi stack init {environment}",
                     )
                 ],
                 where=path.name,

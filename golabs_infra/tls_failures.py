@@ -12,6 +12,7 @@ import ssl
 import struct
 
 from .endpoint import Endpoint
+from .password_commands import set_key
 
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 _PATIENCE_S = 5
@@ -67,7 +68,7 @@ def _refused(unquoted: str, endpoint: Endpoint, user: str) -> tuple[str, str] | 
     if re.search(r"no pg_hba\.conf entry for .*no encryption", unquoted):
         return (
             f"the server lets {user} in over TLS only, and golabs-infra:sslMode is {endpoint.ssl_mode}",
-            f"pulumi config set sslMode require --stack {endpoint.environment}; better verify-full, with sslRootCert",
+            f"{set_key(endpoint.environment, 'sslMode', 'require')}; better verify-full, with sslRootCert",
         )
     return None
 
@@ -76,8 +77,8 @@ def _failure(text: str, unquoted: str, endpoint: Endpoint) -> tuple[str, str]:
     if found := _OTHER_HOST.search(text):
         return (
             found[0],
-            "put a name that the certificate has into golabs-infra:host; or, to ask for its issuer only: pulumi config "
-            f"set sslMode verify-ca --stack {endpoint.environment}",
+            "put a name that the certificate has into golabs-infra:host; or, to ask for its issuer only, "
+            f"{set_key(endpoint.environment, 'sslMode', 'verify-ca')}",
         )
     if "certificate verify failed" in unquoted:
         return _unproven(endpoint)
@@ -85,8 +86,8 @@ def _failure(text: str, unquoted: str, endpoint: Endpoint) -> tuple[str, str]:
     known = {
         "does not support SSL": (
             f"the server has none, and golabs-infra:sslMode is {endpoint.ssl_mode}",
-            "turn it on there (ssl = on); or, on a network that nobody else is in: pulumi config set sslMode disable "
-            f"--stack {endpoint.environment}",
+            "turn it on there (ssl = on); or, on a network that nobody else is in, "
+            f"{set_key(endpoint.environment, 'sslMode', 'disable')}",
         ),
         "key values mismatch": (
             f"{key} is not the key of {cert}",

@@ -114,7 +114,7 @@ def _name(parameter: Any) -> str:
 
 
 def _default(parameter: Any) -> str:
-    default = parameter.default
+    default = parameter.show_default if isinstance(parameter.show_default, str) else parameter.default
     if default is None or default is False or isinstance(parameter, TyperArgument):
         return "required" if parameter.required else ""
     return f"`{getattr(default, 'value', default)}`"

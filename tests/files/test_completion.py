@@ -48,6 +48,9 @@ def completed(line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
         ("golabs retire qua ", []),
         ("golabs up tst --engine d", ["direct"]),
         ("golabs export tst --format pg", ["pgpass", "pgservice"]),
+        ("golabs sql tst --service c", ["catalog"]),
+        ("golabs set-password tst ", ["billing", "catalog", "order"]),
+        ("golabs set-password tst billing ", ["app", "migration"]),
         ("golabs server st", ["start", "status", "stop"]),
     ],
 )

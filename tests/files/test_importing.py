@@ -282,7 +282,10 @@ def test_another_database_is_refused(old: Import) -> None:
 @pytest.mark.parametrize(
     ("missing", "mend"),
     [
-        ("DB_HOST=localhost\n", "pulumi config set host"),
+        (
+            "DB_HOST=localhost\n",
+            "write golabs-infra:host: db.example.org below config: in Pulumi.dev.yaml; or: pulumi config set host",
+        ),
         (f"DB_ADMIN_PASSWORD='{ADMIN}'\n", "golabs set-password dev --admin"),
     ],
 )

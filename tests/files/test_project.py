@@ -22,9 +22,23 @@ def test_every_path_is_where_the_design_says() -> None:
     assert project.output_folder("tst") == Path("/p/output/tst")
 
 
-def test_a_path_is_shown_as_a_user_in_the_checkout_would_write_it() -> None:
-    assert Project(Path("/p")).relative(Path("/p/output/tst/a.yaml")) == "output/tst/a.yaml"
+def test_a_path_outside_of_the_checkout_is_shown_whole() -> None:
     assert Project(Path("/p")).relative(Path("/elsewhere/a.yaml")) == "/elsewhere/a.yaml"
+
+
+def test_a_path_is_shown_so_that_it_can_be_used_from_where_its_reader_is(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = project.output_folder("tst") / "a.yaml"
+    monkeypatch.chdir(project.root)
+    assert project.relative(file) == "output/tst/a.yaml"
+    monkeypatch.chdir(tmp_path)
+    assert project.relative(file) == str(file)
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert project.relative(file) == str(file)
 
 
 def test_the_project_is_found_from_a_folder_below_it(project: Project) -> None:

@@ -255,7 +255,8 @@ def test_a_missing_file_names_the_stacks_that_there_are(project: Project) -> Non
     assert str(caught.value) == (
         "Pulumi.tts.yaml: 1 fault\n"
         "  - tts: there is no stack of this name: Pulumi.tts.yaml does not exist (there are: prd, tst)\n"
-        "      mend: pulumi stack init tts, then set services and host in Pulumi.tts.yaml"
+        "      mend: write Pulumi.tts.yaml with golabs-infra:policy, host and services below config:, as the others have "
+        "them; with the Pulumi CLI, first: pulumi stack init tts"
     )
 
 

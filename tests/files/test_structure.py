@@ -85,7 +85,7 @@ ORDER = [
     *("progress", "live_table"),
     *("runs", "remembering", "doctor", "console", "account", "retiring", "legacy_layout", "importing", "proving"),
     *("storing", "rotating"),
-    *("cli_completion", "cli_examples", "cli_options"),
+    *("cli_completion", "cli_examples", "cli_options", "cli_endings"),
     *("cli_server", "cli_proofs", "cli_rotation", "cli_credentials", "cli", "__main__"),
 ]
 """Each module imports only what stands before it. A module that is not named is held to there being no circle."""

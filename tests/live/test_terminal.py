@@ -104,7 +104,8 @@ def test_verify_counts_the_users_that_it_has_tried(many: Project) -> None:
 
 def test_the_summary_at_80_columns_has_every_name_and_path_whole(server: Endpoint, project: Project) -> None:
     write_stack(project, "tst", server, services=["billing", "catalog"])
-    seen = at_a_terminal(project, "up", "tst", "--engine", "direct")
+    up = command(project, "up", "tst", "--engine", "direct")
+    seen = watch(up, folder=project.root, environ=environ(), size=(24, 80))
     assert seen.code == 0
     shown = [line.strip() for line in seen.lines]
     for service in ("billing", "catalog"):

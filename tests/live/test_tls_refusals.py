@@ -117,7 +117,9 @@ def test_a_server_that_wants_tls_is_told(fails: Fails, tls_admin: Endpoint) -> N
     none = dict.fromkeys(("sslRootCert", "sslCert", "sslKey"))
     said = fails(replace(tls_admin, ssl_mode="disable"), **none)
     assert said.what == "the server lets deployer in over TLS only, and golabs-infra:sslMode is disable"
-    assert said.mend.startswith("pulumi config set sslMode require --stack tst;")
+    assert said.mend.startswith(
+        "write golabs-infra:sslMode: require below config: in Pulumi.tst.yaml; or: pulumi config set"
+    )
 
 
 def test_a_client_certificate_that_is_missing_is_told(fails: Fails) -> None:

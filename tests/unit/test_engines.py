@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import typer.main
 
-from golabs_infra.engines import Chosen, EngineChoice, choose_engine
+from golabs_infra import cli
+from golabs_infra.engines import WITH_ENGINE, Chosen, EngineChoice, choose_engine, with_engine
 from golabs_infra.errors import EngineError
 from golabs_infra.policy import DISPOSABLE, GUARDED, KEEP, POLICIES, Policy
 from golabs_infra.toolchain import Plugin, Toolchain
@@ -72,7 +74,7 @@ def test_auto_without_pulumi_stops_anywhere_else_and_says_what_is_missing(policy
         choose_engine(AUTO, "dev", policy, embedded, NO_PLUGIN)
     assert str(caught.value) == (
         "dev needs the Pulumi engine, which can't run here: not found: the plugin postgresql 3.18.2\n"
-        "  mend: golabs setup; or, without state and previews of Pulumi: --engine direct"
+        "  mend: golabs setup; or, without the state and the previews of Pulumi, the same command with --engine direct"
     )
 
 
@@ -91,3 +93,31 @@ def test_pulumi_asked_for_by_name_is_taken_or_missed() -> None:
     assert str(caught.value) == (
         "the Pulumi engine can't run: not found: the Pulumi CLI and its plugins\n  mend: golabs setup"
     )
+
+
+# ---- commands that are offered
+
+
+@pytest.mark.parametrize(
+    ("text", "pasted"),
+    [
+        ("mend: golabs up dev", "mend: golabs up dev --engine direct"),
+        ("GOLABS_CONFIRM=go-labs-dev golabs up dev", "GOLABS_CONFIRM=go-labs-dev golabs up dev --engine direct"),
+        (
+            "golabs up dev makes it; then: golabs preview dev",
+            "golabs up dev --engine direct makes it; then: golabs preview dev --engine direct",
+        ),
+        ("golabs retire dev billing --undo", "golabs retire dev --engine direct billing --undo"),
+        ("golabs up dev --engine pulumi", "golabs up dev --engine pulumi"),
+        ("golabs set-password dev --admin; golabs up devel", "golabs set-password dev --admin; golabs up devel"),
+    ],
+)
+def test_what_is_offered_keeps_the_engine_that_was_asked_for(text: str, pasted: str) -> None:
+    assert with_engine(text, "dev", DIRECT) == pasted
+    assert with_engine(text, "dev", AUTO) == with_engine(text, "dev", PULUMI) == text
+
+
+def test_the_commands_that_keep_the_engine_are_those_that_take_it() -> None:
+    commands = typer.main.get_group(cli.app).commands
+    takes = [name for name, command in commands.items() if any("--engine" in each.opts for each in command.params)]
+    assert set(takes) == set(WITH_ENGINE)

@@ -18,7 +18,8 @@ from .configurations import error_of, faults_of, on_host, only_fault, secret
 
 def test_a_missing_host_is_told() -> None:
     assert only_fault("dev", server=None, adminPassword=secret("x")) == (
-        "host: neither host nor server is given | pulumi config set host db.example.org --stack dev"
+        "host: neither host nor server is given | write golabs-infra:host: db.example.org below config"
+        ": in Pulumi.dev.yaml; or: pulumi config set host db.example.org --stack dev"
     )
 
 
@@ -129,7 +130,7 @@ def test_a_guarded_environment_declared_weaker_is_still_held_to_its_own_rules() 
 def test_a_stack_of_another_name_must_say_its_policy() -> None:
     assert only_fault("sandbox") == (
         "policy: the stack 'sandbox' says no policy; only tst, dev, qua, prd are known by name"
-        " | pulumi config set policy keep --stack sandbox (or disposable, or guarded)"
+        " | write golabs-infra:policy: keep below config: in Pulumi.sandbox.yaml; or: pulumi config set policy keep --stack sandbox (or disposable, or guarded)"
     )
 
 

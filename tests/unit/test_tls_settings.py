@@ -32,7 +32,7 @@ def faults(**values: object) -> list[str]:
 def test_a_mode_that_verifies_wants_the_certificate_to_verify_with(mode: str) -> None:
     assert faults(sslMode=mode) == [
         f"sslRootCert: sslMode {mode} needs the certificate of the authority that the server's is proven by"
-        " | pulumi config set sslRootCert certs/ca.pem --stack dev"
+        " | write golabs-infra:sslRootCert: certs/ca.pem below config: in Pulumi.dev.yaml; or: pulumi config set sslRootCert certs/ca.pem --stack dev"
     ]
     assert endpoint(sslMode=mode, sslRootCert="ca.pem").ssl_root_cert == "ca.pem"
 
@@ -45,7 +45,7 @@ def test_require_goes_with_and_without_a_root_certificate() -> None:
 def test_certificates_that_nothing_is_done_with_are_a_fault() -> None:
     assert faults(sslMode="disable", sslRootCert="ca.pem", **CERTIFICATE) == [
         "sslMode: it is disable, which makes no use of sslRootCert and sslCert and sslKey"
-        " | pulumi config set sslMode verify-full --stack dev (or require, without a root certificate)"
+        " | write golabs-infra:sslMode: verify-full below config: in Pulumi.dev.yaml; or: pulumi config set sslMode verify-full --stack dev (or require, without a root certificate)"
     ]
 
 
