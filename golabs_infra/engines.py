@@ -63,6 +63,8 @@ def with_engine(text: str, environment: str, requested: EngineChoice) -> str:
     """
     if requested is not EngineChoice.DIRECT or not environment:
         return text
-    commands = "|".join(WITH_ENGINE)
-    offered = rf"\bgolabs (?:{commands}) {re.escape(environment)}(?![\w-])(?![^;,\n]*--engine)"
+    of_a_service = ("retire", "rotate")
+    others, with_service = ("|".join(names) for names in (sorted({*WITH_ENGINE} - {*of_a_service}), of_a_service))
+    on, service = re.escape(environment), r"(?: [A-Za-z]\w*)?"
+    offered = rf"\bgolabs (?:(?:{others}) {on}|(?:{with_service}) {on}{service})(?![\w-])(?![^;,\n]*--engine)"
     return re.sub(offered, lambda found: f"{found[0]} --engine {requested}", text)
