@@ -32,11 +32,12 @@ def misused(error: typer.TyperException) -> str:
 
 
 def as_asked(text: str, arguments: list[str]) -> str:
-    """A message whose commands ask for the direct engine where this one did."""
+    """A message whose mends ask for the direct engine where this command did."""
+    what, mend, commands = text.partition("mend: ")
     if "--engine=direct" in arguments or ("--engine", "direct") in pairwise(arguments):
         for word in arguments:
-            text = with_engine(text, word, EngineChoice.DIRECT)
-    return text
+            commands = with_engine(commands, word, EngineChoice.DIRECT)
+    return f"{what}{mend}{commands}"
 
 
 def with_causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -77,7 +77,8 @@ def retire(run: Run, screen: Screen, asked: Retirement) -> None:
                 told["sessions"] = _leave_nobody(screen, changed, asked, ended)
     if not asked.undo:
         back = replace(asked, undo=True).command(environment)
-        screen.line(f"{service} is retired; its data is kept. To take it back: golabs {back}")
+        again = with_engine(f"golabs {back}", run.environment, run.requested)
+        screen.line(f"{service} is retired; its data is kept. To take it back: {again}")
     else:
         screen.line(
             f"{service} is back, with the passwords that it had; {run.file.path.name} has it as a service again"

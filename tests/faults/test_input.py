@@ -103,7 +103,7 @@ def test_generated_configurations_end_in_an_error_or_a_run(project: Project, fau
     began = time.monotonic()
     hold()
     _record(faults, "bad input: generated configurations", endings, CONFIGURATIONS, time.monotonic() - began)
-    assert endings["run"] > 10, endings  # what is drawn depends on the constants of whatever modules are loaded
+    assert endings["run"] > 20, endings
     assert endings["error"] > 100, endings
 
 

@@ -53,7 +53,10 @@ def test_a_retired_service_has_no_login_and_no_privileges_and_keeps_its_data(
     assert stack.golabs("retire", "billing", "--yes") == 0
     said = capsys.readouterr()
     assert "nobody else depends on billing, and its users have no open sessions" in said.out
-    assert "billing is retired; its data is kept. To take it back: golabs retire dev billing --undo" in said.out
+    assert (
+        "billing is retired; its data is kept. To take it back: golabs retire dev billing --engine direct --undo"
+        in said.out
+    )
     assert logins(stack.server) == [False, False]
     assert rights(stack.server) == []
     for each in urls:
@@ -152,7 +155,7 @@ def test_everybody_who_depends_on_it_is_told_at_once_and_stops_it(
     assert "mend: stop billing, then run this again" in said
     assert 'REVOKE "billing_app_dev_user" FROM "keeper";' in said
     assert 'REVOKE ALL ON SCHEMA "billing" FROM "odd ""name";' in said
-    assert "golabs retire dev billing --force; nothing was changed" in said
+    assert "golabs retire dev billing --engine direct --force; nothing was changed" in said
     assert snapshot(stack.server, DATABASE) == catalogs
     assert stack.file.read_bytes() == before
 

@@ -75,7 +75,7 @@ def test_what_is_retired_already_or_not_at_all_is_said(stack: Stack, capsys: pyt
     assert stack.golabs("retire", "billing", "--yes") == 0
     said = capsys.readouterr().out
     assert "billing is retired already, in Pulumi.dev.yaml and on the server" in said
-    assert "to take it back: golabs retire dev billing --undo" in said
+    assert "to take it back: golabs retire dev billing --engine direct --undo" in said
 
 
 def test_what_the_file_says_and_the_server_does_not_is_applied_and_not_believed(stack: Stack) -> None:
@@ -133,10 +133,10 @@ def test_an_interruption_after_the_change_keeps_the_file_and_says_how_to_go_on_a
 
     monkeypatch.setattr(f"golabs_infra.{moment}", interrupt)
     assert stack.golabs("retire", "billing", "--yes", *undo) == 1
-    back = "golabs retire dev billing" + ("" if undo else " --undo")
+    back = "golabs retire dev billing --engine direct" + ("" if undo else " --undo")
     said = capsys.readouterr().err
     assert "interrupted; what was done stays" in said
-    assert f"Pulumi.dev.yaml has the change; to go on: golabs up dev; to go back: {back}\n" in said
+    assert f"Pulumi.dev.yaml has the change; to go on: golabs up dev --engine direct; to go back: {back}\n" in said
     assert logins(stack.server) == [bool(undo)] * 2
     assert (b"retired: true" in stack.file.read_bytes()) is not bool(undo)
 
@@ -159,7 +159,7 @@ def test_what_the_server_does_not_take_back_is_told_and_no_success(
             "billing is not what it should be on the server; this did not come about: "
             f"- TRUNCATE on table billing.invoice from {USERS[1]}" in said.err
         )
-        assert ("to go back: golabs retire dev billing --undo" in said.err) is ways_told
+        assert ("to go back: golabs retire dev billing --engine direct --undo" in said.err) is ways_told
         assert "billing is retired" not in said.out
         assert logins(stack.server) == [False, False]
         assert b"retired: true" in stack.file.read_bytes()

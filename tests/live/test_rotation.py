@@ -111,7 +111,7 @@ def test_a_password_that_nobody_knows_any_more_is_replaced(stack: Stack) -> None
     )
     code, _, err = stack.golabs("up")
     assert code == 1
-    assert "set a new one: golabs rotate dev billing\n" in err
+    assert "set a new one: golabs rotate dev billing --engine direct\n" in err
     code, _, err = stack.golabs("rotate", "billing", "--user", "app")
     assert code == 1
     assert "the password of billing_migration_dev_user is not known here" in err
@@ -158,8 +158,13 @@ REFUSED: dict[str, tuple[Break, tuple[str, ...], int, str]] = {
     "a service and all": (lambda _: None, ("billing", "--all"), 64, "don't go together"),
     "begin and end at once": (lambda _: None, ("billing", "--overlap", "--finish"), 64, "use one of them"),
     "force without an end": (lambda _: None, ("billing", "--force"), 64, "--force is for --finish alone"),
-    "no overlap to finish": (lambda _: None, ("billing", "--finish"), 1, "golabs rotate dev billing --overlap"),
-    "a retired service": (retired, ("billing",), 1, "golabs retire dev billing --undo"),
+    "no overlap to finish": (
+        lambda _: None,
+        ("billing", "--finish"),
+        1,
+        "golabs rotate dev billing --engine direct --overlap",
+    ),
+    "a retired service": (retired, ("billing",), 1, "golabs retire dev billing --engine direct --undo"),
     "a user that is not there": (without_user, ("billing",), 1, "there is no user billing_app_dev_user on the server"),
     "a closed login": (without_login, ("billing",), 1, "the login of billing_app_dev_user is closed"),
     "a file of yesterday": (of_yesterday, ("billing",), 1, "git pull"),

@@ -206,7 +206,7 @@ def test_an_overlap_that_is_under_way_is_gone_on_with_and_nothing_else_begins(st
     assert {kind: stack.all_logins("billing", kind) for kind in KINDS} == logins
     code, _, err = stack.golabs("rotate", "billing")
     assert code == 1
-    assert "golabs rotate dev billing --finish, and then this" in err
+    assert "golabs rotate dev billing --engine direct --finish, and then this" in err
     assert stack.is_proven()
 
 
