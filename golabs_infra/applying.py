@@ -24,6 +24,7 @@ from .statement import remedy
 from .wording import describe
 
 LOCK_TIMEOUT_S = 60
+_CANCEL_TIMEOUT_S = 5
 
 Progress = Callable[[Change], None]
 """Told of each change as it is sent."""
@@ -104,6 +105,10 @@ class Applier:
                 pipeline.sync()
             except psycopg.Error as refusal:
                 refusals.append(refusal)
+            except KeyboardInterrupt:
+                with suppress(psycopg.Error):  # else the end of the pipeline waits for what the server waits for
+                    connection.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
+                raise
         if refusals:
             raise refusals[0]
 

@@ -61,11 +61,17 @@ def nearest_known(word: object, known: Iterable[str]) -> str:
     return next(iter(difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.5)), "")
 
 
-def unknown_service(service: str, known: Collection[str], *, where: str, or_else: str = "") -> UsageError:
-    """What a command says that was given a service which there is not; `or_else` is another way on."""
+def unknown_service(
+    service: str, known: Collection[str], *, where: str, or_else: str = "", shown: bool = True
+) -> UsageError:
+    """What a command says that was given a service which there is not; `or_else` is another way on.
+
+    What was given is not `shown` where it may be a password that somebody has typed in its place.
+    """
     names = ", ".join(known)
     ways = [f"name one of {names}" if names else "add it to services first", *([or_else] if or_else else [])]
-    return UsageError(f"there is no service {service!r}{nearest(service, known)}", where=where, mend=", or ".join(ways))
+    what = f"there is no service {service!r}" if shown else "there is no such service"
+    return UsageError(f"{what}{nearest(service, known)}", where=where, mend=", or ".join(ways))
 
 
 def service_names(listed: object) -> list[str]:

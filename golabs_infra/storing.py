@@ -127,7 +127,7 @@ def _check_service(file: StackFile, service: str) -> None:
         listed = []
     names = service_names(listed)
     if service not in names:
-        raise unknown_service(service, names, where=file.path.name)
+        raise unknown_service(service, names, where=file.path.name, shown=False)
 
 
 def password_of(given: bytes) -> SecretStr:

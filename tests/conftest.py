@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,10 @@ from .standby import standby  # noqa: F401 - a fixture
 from .strategies import USUAL_EXAMPLES
 from .support import REPOSITORY, home_in_memory, make_project, running_server, wipe
 from .tls import encrypted, tls, tls_admin, tls_keys  # noqa: F401 - fixtures
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, which every process that they start would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A machine that is busy makes any example slow: that is no reason to fail, nor to give up drawing.
 settings.register_profile(

@@ -33,7 +33,7 @@ PREPARATIONS = {
 """All that may be done for a page without being seen, as it stands for what only its reader has: a server, an answer, files.
 Each is a function of prepare.sh, with the words by which a page that calls it says what it needs."""
 ON_A_SERVER = frozenset({"own_server", "old_scripts"})
-_NOT_THE_USERS = re.compile(r"PULUMI_|GOLABS_|PG[A-Z]|PYTHON|PYTEST|VIRTUAL_ENV|HYPOTHESIS")
+_NOT_THE_USERS = re.compile(r"PULUMI_|GOLABS_|PG[A-Z]|PYTHON|PYTEST|VIRTUAL_ENV|HYPOTHESIS|MAKE|MFLAGS")
 
 
 @dataclass(frozen=True)

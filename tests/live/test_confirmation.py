@@ -46,7 +46,7 @@ def test_where_nobody_is_nothing_is_asked_and_the_mend_names_the_variable(prd: P
     assert code == 1
     assert QUESTION not in said
     assert "golabs up prd: not confirmed; nothing was changed: nobody is there to be asked\n" in said
-    assert said.splitlines()[-1] == "  mend: GOLABS_CONFIRM=go-labs-prd golabs up prd"
+    assert said.splitlines()[-1] == "  mend: GOLABS_CONFIRM=go-labs-prd golabs up prd --engine direct"
     assert not tools.database_exists(server, "go-labs-prd")
 
 
@@ -77,8 +77,8 @@ def test_an_error_after_a_question_stands_on_a_line_of_its_own(prd: Project) -> 
 @pytest.mark.parametrize("words", ["reset tst", "destroy tst"])
 def test_where_nobody_is_the_mend_of_a_disposable_stack_is_yes(words: str, server: Endpoint, project: Project) -> None:
     write_stack(project, "tst", server, services=["billing"])
-    engine = ["--engine", "direct"] if words.startswith("destroy") else []
-    code, said = run(project, *words.split(), *engine)
+    words = f"{words} --engine direct" if words.startswith("destroy") else words
+    code, said = run(project, *words.split())
     assert code == 1
     assert "Type yes" not in said
     assert said.splitlines()[-1] == f"  mend: golabs {words} --yes"

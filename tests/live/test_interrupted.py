@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from golabs_infra import errors
+from golabs_infra.applying import Applier
+from golabs_infra.changes import AlterSchemaOwner, Change
 from golabs_infra.cli import main
 from golabs_infra.connecting import connect_admin
 from golabs_infra.endpoint import Endpoint
+from golabs_infra.model import Schema
 from golabs_infra.project import Project
 from golabs_infra.runs import Run
 
@@ -123,3 +126,26 @@ def test_what_nobody_expected_is_one_message_without_its_text_and_a_traceback_fo
     assert "report it" in said
     assert "GOLABS_TRACEBACK=1" in said
     assert ("Traceback" in said) == ("may be a secret" in said) == shown
+
+
+def test_whoever_interrupts_what_is_still_being_sent_does_not_wait_for_what_the_server_waits_for(
+    server: Endpoint,
+) -> None:
+    tools.as_superuser(server, "CREATE ROLE first LOGIN", "CREATE ROLE second LOGIN")
+    changes = [AlterSchemaOwner(Schema("public", owner)) for owner in ("first", "second")]
+    told: list[Change] = []
+
+    def interrupt(change: Change) -> None:
+        told.append(change)
+        if len(told) == 2:
+            deadline = time.monotonic() + 10
+            while not tools.answer(server, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
+                assert time.monotonic() < deadline
+            raise KeyboardInterrupt
+
+    with connect_admin(server) as other, other.transaction(force_rollback=True), connect_admin(server) as admin:
+        other.execute("ALTER SCHEMA public OWNER TO second")
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            Applier(server, "postgres").in_one_transaction(admin, changes, interrupt)
+        assert time.monotonic() - began < 20

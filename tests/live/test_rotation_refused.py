@@ -117,7 +117,7 @@ def test_a_rotation_that_is_killed_while_it_waits_changes_nothing_and_can_be_run
         running.send_signal(signal.SIGTERM)
         _, said = running.communicate(timeout=60)
         assert all_of_it(stack) == before
-    assert running.returncode == 1
+    assert running.returncode == -signal.SIGTERM
     assert "interrupted" in said
     assert "Traceback" not in said
     stack.done("rotate", "order")

@@ -194,7 +194,7 @@ def test_every_login_can_be_named(project: Project, stack: Path, words: tuple[st
     [
         (
             ("biling", "app"),
-            "there is no service 'biling'; the nearest known one is 'billing'\n  mend: name one of billing, catalog",
+            "there is no such service; the nearest known one is 'billing'\n  mend: name one of billing, catalog",
         ),
         (("billing", "ap"), "billing has no such user; the nearest known one is 'app'\n  mend: name migration or app"),
         (("billing",), "name the user whose password it is\n  mend: golabs set-password dev SERVICE migration or app"),
