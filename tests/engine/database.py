@@ -104,3 +104,12 @@ def create_admin(endpoint: Endpoint, name: str, attributes: str, memberships: Se
         for group in memberships:
             admin.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(name)))
     return replace(endpoint, admin_user=name, admin_password=SecretStr(password))
+
+
+def works(record: Record, kind: str) -> bool:
+    """Whether the login that clients are to use is let in."""
+    try:
+        login(record, kind).close()
+    except psycopg.OperationalError:
+        return False
+    return True

@@ -9,15 +9,14 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psycopg
 import pytest
 
-from golabs_infra.connections import Record, candidates
+from golabs_infra.connections import candidates
 from golabs_infra.endpoint import Endpoint
 
 from ..support import free_port
 from .checkout import Checkout
-from .database import login
+from .database import works
 
 KINDS = ("migration", "app")
 
@@ -32,15 +31,6 @@ def locked(checkout: Checkout) -> Iterator[None]:
     file.write_text(json.dumps({**holder, "timestamp": "2026-01-01T00:00:00Z"}))
     yield
     file.unlink()
-
-
-def works(record: Record, kind: str) -> bool:
-    """Whether the login that clients are to use is let in."""
-    try:
-        login(record, kind).close()
-    except psycopg.OperationalError:
-        return False
-    return True
 
 
 @pytest.fixture

@@ -8,15 +8,13 @@ import subprocess
 import sys
 import time
 
-import psycopg
 import pytest
 
-from golabs_infra.connections import Record
 from golabs_infra.endpoint import Endpoint
 
 from ..live.catalog import snapshot
 from .checkout import Checkout
-from .database import can_work, create_admin, login, migrate, rows
+from .database import can_work, create_admin, migrate, rows, works
 
 SERVICES = ("billing", "catalog")
 KINDS = ("migration", "app")
@@ -34,15 +32,6 @@ def bring_up(checkout: Checkout, server: Endpoint, stack: str) -> dict[str, str]
         migrate(record)
     checkout.up(stack, variables=variables)  # grants on what the migrations have made
     return variables
-
-
-def works(record: Record, kind: str) -> bool:
-    """Whether a connection file's login is let in."""
-    try:
-        login(record, kind).close()
-    except psycopg.OperationalError:
-        return False
-    return True
 
 
 def identities(checkout: Checkout, stack: str) -> dict[str, str]:
